@@ -1,0 +1,77 @@
+"""飞行: why a drone flies (Mission), the path (Wayline), one flight of it (Sortie)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.place import Position
+
+
+class MissionPurpose(StrEnum):
+    PATROL = "patrol"
+    CONFIRM = "confirm"
+    VERIFY = "verify"
+
+
+class MissionState(StrEnum):
+    PLANNED = "planned"
+    PREPARING = "preparing"
+    PREPARED = "prepared"
+    EXECUTING = "executing"
+    UNKNOWN = "unknown"
+    FLYING = "flying"
+    DIVERTED = "diverted"
+    ENDED = "ended"
+
+
+class MissionOutcome(StrEnum):
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    NEVER_FLOWN = "never_flown"
+
+
+@dataclass(frozen=True, slots=True)
+class Waypoint:
+    """A point of a wayline. `height_rel_m` is above take-off; yaw None = along the path."""
+
+    position: Position
+    height_rel_m: float
+    speed_m_s: float
+    gimbal_pitch_deg: float = -90.0
+    yaw_deg: float | None = None
+    hover_s: float = 0.0
+    cell_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wayline:
+    """航线. At least two waypoints unless the mission only looks at one point."""
+
+    waypoints: tuple[Waypoint, ...]
+    length_m: float
+    flight_time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mission:
+    """任务. `mission_id` is also the flight_id of its one sortie."""
+
+    mission_id: str
+    purpose: MissionPurpose
+    dock_sn: str
+    drone_sn: str
+    planned_at: datetime
+    cell_codes: tuple[str, ...]
+    wayline: Wayline
+    incident_id: str | None = None
+    hazard_id: str | None = None
+    target: Position | None = None
+    reason: str = ""
+
+
+class LookOutcome(StrEnum):
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+    UNCLEAR = "unclear"

@@ -1,0 +1,144 @@
+"""感知: what a device said, once decoded. One decode, one type all the way to JSON."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.device import DeviceKind
+from domain.place import Position
+
+
+class FlightPhase(StrEnum):
+    IDLE = "idle"
+    PREPARING = "preparing"
+    TAKING_OFF = "taking_off"
+    EN_ROUTE = "en_route"
+    ON_TASK = "on_task"
+    HOLDING = "holding"
+    RETURNING = "returning"
+    LANDING = "landing"
+    FAULT = "fault"
+    OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """One message's worth of device state; a field is None where the message did not carry it.
+
+    `key` tells two messages of one device and one instant apart (a digest of the payload), so a
+    redelivery meets its first copy. Heights are never mixed: ellipsoid (WGS-84), above take-off,
+    above ground.
+    """
+
+    device_sn: str
+    device_kind: DeviceKind
+    at: datetime
+    key: str
+    received_at: datetime
+    position: Position | None = None
+    height_ellipsoid_m: float | None = None
+    height_rel_m: float | None = None
+    height_agl_m: float | None = None
+    heading_deg: float | None = None
+    speed_m_s: float | None = None
+    climb_m_s: float | None = None
+    battery_pct: float | None = None
+    phase: FlightPhase | None = None
+    gimbal_pitch_deg: float | None = None
+    gimbal_yaw_deg: float | None = None
+    wind_m_s: float | None = None
+    rain_level: int | None = None
+    dock_cover_open: bool | None = None
+    drone_in_dock: bool | None = None
+    time_clamped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAlarm:
+    """One entry of a device's complete current set of health alarms (DJI HMS)."""
+
+    code: str
+    level: int
+    component: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmSet:
+    """The full current set: an alarm missing here that stood before is resolved."""
+
+    device_sn: str
+    at: datetime
+    alarms: tuple[DeviceAlarm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Which aircraft are reachable through a gateway now."""
+
+    gateway_sn: str
+    at: datetime
+    drone_sns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlightReport:
+    """Progress of a flight as its dock tells it (DJI flighttask_progress and kin)."""
+
+    flight_id: str
+    gateway_sn: str
+    at: datetime
+    status: str
+    step: int | None = None
+    percent: int | None = None
+    waypoint_index: int | None = None
+    break_reason: int | None = None
+    result: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRequest:
+    """A device asks the server something and waits for the reply."""
+
+    gateway_sn: str
+    method: str
+    transaction_id: str
+    business_id: str
+    at: datetime
+    data: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Bytes we could not take, kept with the reason. Never raised, always stored."""
+
+    topic: str
+    payload: bytes
+    reason: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FramePose:
+    """Where the lens was when the frame was taken."""
+
+    position: Position
+    height_agl_m: float
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    hfov_deg: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One encoded picture. `pose` is None for fixed cameras (the registry knows theirs)."""
+
+    device_sn: str
+    at: datetime
+    jpeg: bytes
+    pose: FramePose | None
+    flight_id: str | None = None
+
+
+Observation = Telemetry | AlarmSet | Topology | FlightReport | DeviceRequest
