@@ -1,0 +1,1 @@
+"""Where things are: frames, cells, coverage, routes, ground points, airspace. Pure."""

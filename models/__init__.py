@@ -1,0 +1,1 @@
+"""The vision module: the only room that loads weights."""

@@ -1,0 +1,1 @@
+"""The ground services stand on."""
