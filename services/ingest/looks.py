@@ -1,0 +1,98 @@
+"""Looking again, and proof of having looked: judge a look, add up what a flight covered. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shapely import Polygon, union
+from shapely.geometry.base import BaseGeometry
+
+from domain.events import LookStarted
+from domain.hazard import HazardKind
+from domain.mission import LookOutcome
+from services.ingest.sightings import Sighting
+
+ALIKE = {
+    HazardKind.FIRE: frozenset({HazardKind.FIRE, HazardKind.SMOKE}),
+    HazardKind.SMOKE: frozenset({HazardKind.FIRE, HazardKind.SMOKE}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LookPolicy:
+    """A look wants `frames` frames; it is confirmed from `positive_share` of them on, refuted at
+    `negative_share` or less, unclear between the two or when too few frames came in time."""
+
+    frames: int = 5
+    positive_share: float = 0.5
+    negative_share: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLook:
+    started: LookStarted
+    x_m: float
+    y_m: float
+    frames: int = 0
+    positive: int = 0
+    evidence: tuple[str, ...] = ()
+
+
+def looked(look: OpenLook, seen: Sequence[Sighting]) -> tuple[OpenLook, Sighting | None]:
+    """Count one frame that had the target in view; return also the sighting that matched."""
+    kinds = ALIKE.get(look.started.kind, frozenset({look.started.kind}))
+    near = [
+        s
+        for s in seen
+        if s.kind in kinds
+        and (s.x_m - look.x_m) ** 2 + (s.y_m - look.y_m) ** 2 <= look.started.radius_m**2
+    ]
+    best = max(near, key=lambda s: s.score, default=None)
+    return replace(look, frames=look.frames + 1, positive=look.positive + bool(near)), best
+
+
+def verdict(look: OpenLook, at: datetime, policy: LookPolicy) -> LookOutcome | None:
+    """Return the outcome, or None while the look goes on."""
+    late = at >= look.started.deadline_at
+    if look.frames < policy.frames:
+        return LookOutcome.UNCLEAR if late else None
+    share = look.positive / look.frames
+    if share >= policy.positive_share:
+        return LookOutcome.CONFIRMED
+    if share <= policy.negative_share:
+        return LookOutcome.REFUTED
+    return LookOutcome.UNCLEAR if late or look.frames >= 2 * policy.frames else None
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Ground one flight has covered of one cell, in local metres."""
+
+    flight_id: str
+    cell_code: str
+    ground: BaseGeometry
+
+
+def cover(
+    before: Mapping[str, Covered],
+    flight_id: str,
+    footprint: Polygon,
+    cells: Mapping[str, BaseGeometry],
+    share: float,
+) -> tuple[dict[str, Covered], list[tuple[str, float]]]:
+    """Add one footprint; return the new state and the cells that now reach `share` of their
+    ground, with the share reached. `cells` maps code → the part of the cell that may be flown."""
+    after = dict(before)
+    done: list[tuple[str, float]] = []
+    for code, cell in cells.items():
+        part = cell.intersection(footprint)
+        if part.is_empty:
+            continue
+        old = before.get(code)
+        ground = part if old is None or old.flight_id != flight_id else union(old.ground, part)
+        was = 0.0 if old is None or old.flight_id != flight_id else old.ground.area / cell.area
+        after[code] = Covered(flight_id, code, ground)
+        now = ground.area / cell.area
+        if was < share <= now:
+            done.append((code, min(1.0, now)))
+    return after, done

@@ -1,0 +1,72 @@
+"""The district as watch sees it: local metres, cells that may be flown, fire lanes. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from shapely import Polygon, STRtree, union_all
+from shapely.geometry.base import BaseGeometry
+
+from domain.device import Camera
+from domain.district import District
+from domain.observation import FramePose
+from domain.place import AirspaceKind, ZoneKind
+from geo.cells import CellIndex
+from geo.frames import LocalFrame
+from geo.shapes import area_to_local
+from services.ingest.sightings import lane_index
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    frame: LocalFrame
+    cells: CellIndex
+    flyable: Mapping[str, BaseGeometry]
+    _flyable_index: STRtree
+    _flyable_codes: tuple[str, ...]
+    fire_lanes: STRtree
+    cameras: Mapping[str, Camera]
+
+    @classmethod
+    def of(cls, district: District) -> "Scene":
+        frame = LocalFrame(district.origin)
+        closed = union_all(
+            [
+                area_to_local(a.area, frame)
+                for a in district.airspaces
+                if a.kind is AirspaceKind.NO_FLY
+            ]
+        )
+        flyable = {c.code: area_to_local(c.area, frame).difference(closed) for c in district.cells}
+        flyable = {code: ground for code, ground in flyable.items() if ground.area > 1.0}
+        lanes = [
+            area_to_local(z.area, frame) for z in district.zones if z.kind is ZoneKind.FIRE_LANE
+        ]
+        return cls(
+            frame,
+            CellIndex(district.cells),
+            flyable,
+            STRtree(list(flyable.values())),
+            tuple(flyable),
+            lane_index(lanes),
+            {c.sn: c for c in district.cameras},
+        )
+
+    def cells_under(self, footprint: Polygon) -> dict[str, BaseGeometry]:
+        """Return the flyable ground of every cell the footprint (local metres) touches."""
+        hits = self._flyable_index.query(footprint, predicate="intersects")
+        codes = (self._flyable_codes[i] for i in sorted(hits.tolist()))
+        return {code: self.flyable[code] for code in codes}
+
+
+def camera_pose(camera: Camera, at: datetime) -> FramePose:
+    """Return a fixed camera's calibrated pose as the pose of a frame taken at `at`."""
+    return FramePose(
+        camera.position,
+        camera.height_agl_m,
+        camera.yaw_deg,
+        camera.pitch_deg,
+        0.0,
+        camera.hfov_deg,
+        at,
+    )

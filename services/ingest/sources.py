@@ -1,0 +1,189 @@
+"""Frame sources: cameras pulled over HTTP or RTSP, drones heard over MQTT; newest picture wins.
+
+A camera that matters (a candidate or hazard in sight) is read faster. What watch cannot take in
+time is dropped by that one rule and counted, never silently.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+import httpx
+
+from domain.device import Camera
+from domain.observation import Frame
+from runtime.bus import Bus
+from runtime.clock import Clock
+from runtime.topics import FRAME_FILTER
+from services.ingest.frames import JPEG_LIMIT_BYTES, JPEG_START, decode_frame
+
+HTTP_TIMEOUT_S = 5.0
+BACKOFF_FIRST_S = 1.0
+BACKOFF_LAST_S = 30.0
+RTSP_TIMEOUT_MS = 5000
+
+
+@dataclass(slots=True)
+class Pace:
+    """How often a camera is read, in wall seconds: more often while it matters."""
+
+    idle_s: float = 1.0
+    busy_s: float = 0.2
+    busy: set[str] = field(default_factory=set)
+
+    def interval_s(self, device_sn: str) -> float:
+        return self.busy_s if device_sn in self.busy else self.idle_s
+
+
+class FrameInbox:
+    """The newest frame of each device, taken in order of arrival. Holds one frame a device."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, Frame] = {}
+        self._ready = asyncio.Event()
+        self.taken = 0
+        self.dropped = 0
+        self.refused = 0
+
+    def put(self, frame: Frame) -> None:
+        if self._newest.pop(frame.device_sn, None) is not None:
+            self.dropped += 1
+        self._newest[frame.device_sn] = frame
+        self._ready.set()
+
+    async def take(self) -> Frame:
+        while not self._newest:
+            self._ready.clear()
+            await self._ready.wait()
+        self.taken += 1
+        return self._newest.pop(next(iter(self._newest)))
+
+
+async def hear_frames(bus: Bus, inbox: FrameInbox, refuse: Callable[[str, str], None]) -> None:
+    """Take frame messages off the bus at QoS 0; a bad one is told to `refuse(topic, reason)`."""
+    async with bus.subscribe([FRAME_FILTER], qos=0) as messages:
+        async for message in messages:
+            try:
+                inbox.put(decode_frame(message.topic, message.payload))
+            except ValueError as error:
+                inbox.refused += 1
+                refuse(message.topic, str(error))
+
+
+async def pull_http(
+    camera: Camera,
+    client: httpx.AsyncClient,
+    inbox: FrameInbox,
+    pace: Pace,
+    clock: Clock,
+    refuse: Callable[[str, str], None],
+) -> None:
+    """Ask an HTTP camera for a snapshot at its pace; back off while it does not answer."""
+    backoff_s = BACKOFF_FIRST_S
+    while True:
+        try:
+            answer = await client.get(camera.address, timeout=HTTP_TIMEOUT_S)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            refuse(camera.sn, f"no snapshot: {type(error).__name__}")
+            await clock.sleep(backoff_s * clock.rate)
+            backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
+            continue
+        backoff_s = BACKOFF_FIRST_S
+        jpeg = answer.content
+        if jpeg.startswith(JPEG_START) and len(jpeg) <= JPEG_LIMIT_BYTES:
+            inbox.put(Frame(camera.sn, clock.now(), jpeg, None))
+        else:
+            inbox.refused += 1
+            refuse(camera.sn, f"snapshot of {len(jpeg)} bytes is not a JPEG within the limit")
+        await clock.sleep(pace.interval_s(camera.sn) * clock.rate)
+
+
+async def pull_rtsp(
+    camera: Camera,
+    inbox: FrameInbox,
+    pace: Pace,
+    clock: Clock,
+    refuse: Callable[[str, str], None],
+) -> None:
+    """Read an RTSP camera in a thread of its own and keep its newest picture.
+
+    The stream is decoded as it comes, since H.264 needs every picture; only those due at the
+    camera's pace are encoded and handed on. A stalled stream ends the read and is opened anew.
+    """
+    loop = asyncio.get_running_loop()
+    backoff_s = BACKOFF_FIRST_S
+    while True:
+        stop = threading.Event()
+
+        def deliver(jpeg: bytes) -> None:
+            inbox.put(Frame(camera.sn, clock.now(), jpeg, None))
+
+        reading = asyncio.to_thread(
+            _read_stream,
+            camera.address,
+            stop,
+            lambda: pace.interval_s(camera.sn),
+            clock.wall_s,
+            lambda jpeg: loop.call_soon_threadsafe(deliver, jpeg),
+        )
+        try:
+            pictures = await reading
+        finally:
+            stop.set()
+        refuse(camera.sn, f"stream ended after {pictures} pictures")
+        if pictures:
+            backoff_s = BACKOFF_FIRST_S
+        await clock.sleep(backoff_s * clock.rate)
+        backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
+
+
+def _read_stream(
+    address: str,
+    stop: threading.Event,
+    interval_s: Callable[[], float],
+    wall_s: Callable[[], float],
+    deliver: Callable[[bytes], object],
+) -> int:
+    """Return how many pictures were delivered before the stream ended."""
+    limits = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+        RTSP_TIMEOUT_MS,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+        RTSP_TIMEOUT_MS,
+    ]
+    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
+    delivered = 0
+    due_s = wall_s()
+    try:
+        while not stop.is_set() and capture.grab():
+            if wall_s() < due_s:
+                continue
+            good, image = capture.retrieve()
+            if not good:
+                break
+            _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])
+            deliver(jpeg.tobytes())
+            delivered += 1
+            due_s = wall_s() + interval_s()
+    finally:
+        capture.release()
+    return delivered
+
+
+async def pull_cameras(
+    cameras: tuple[Camera, ...],
+    inbox: FrameInbox,
+    pace: Pace,
+    clock: Clock,
+    refuse: Callable[[str, str], None],
+) -> None:
+    """Read every camera with an http:// or rtsp:// address until cancelled."""
+    async with httpx.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
+        for camera in cameras:
+            if camera.address.startswith("http"):
+                tasks.create_task(pull_http(camera, client, inbox, pace, clock, refuse))
+            elif camera.address.startswith("rtsp"):
+                tasks.create_task(pull_rtsp(camera, inbox, pace, clock, refuse))

@@ -1,0 +1,160 @@
+"""Votes over frames: a thing seen often enough, in one place, becomes a hazard. Pure.
+
+Votes count on event time. A candidate remembers every frame that looked at its place within the
+window, and whether the thing was there; it is raised once it was there in `hits` frames, in
+at least `share` of the looks, over at least `dwell_s` seconds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from domain.hazard import HazardKind
+from services.ingest.sightings import Sighting
+
+CANDIDATES_LIMIT = 200
+LOOKS_LIMIT = 40
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRule:
+    hits: int = 3
+    share: float = 0.6
+    dwell_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class VotePolicy:
+    """`same_place_m` joins sightings of one kind, or half their ellipses where those are wider;
+    `limit_m` bounds that. `window_s` is how long a look counts."""
+
+    camera: Mapping[HazardKind, VoteRule]
+    drone: Mapping[HazardKind, VoteRule]
+    default: VoteRule = VoteRule()
+    same_place_m: float = 10.0
+    limit_m: float = 25.0
+    window_s: float = 300.0
+
+    def rule(self, kind: HazardKind, flying: bool) -> VoteRule:
+        return (self.drone if flying else self.camera).get(kind, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    at: datetime
+    sighting: Sighting | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place where one kind of thing was seen at least once by one device."""
+
+    kind: HazardKind
+    x_m: float
+    y_m: float
+    looks: tuple[Look, ...]
+
+    @property
+    def hits(self) -> tuple[Look, ...]:
+        return tuple(look for look in self.looks if look.sighting is not None)
+
+    @property
+    def best(self) -> Sighting:
+        """The sighting with the smallest ellipse; among equals the surest."""
+        seen = [look.sighting for look in self.looks if look.sighting is not None]
+        return min(seen, key=lambda s: (s.ellipse.semi_major_m, -s.score))
+
+
+def tally(
+    candidates: Sequence[Candidate],
+    seen: Sequence[Sighting],
+    in_view: Callable[[float, float], bool],
+    at: datetime,
+    policy: VotePolicy,
+) -> tuple[Candidate, ...]:
+    """Return the candidates after one frame of their device.
+
+    `in_view(x_m, y_m)` tells whether the frame could have seen that place; a candidate out of
+    view neither gains nor loses. A frame older than a candidate's last look changes nothing.
+    """
+    oldest = at - timedelta(seconds=policy.window_s)
+    free = list(seen)
+    after: list[Candidate] = []
+    for candidate in candidates:
+        match = _closest(candidate, free, policy)
+        if match is not None:
+            free.remove(match)
+        after += _looked(candidate, match, in_view, at, oldest)
+    for sighting in _strongest_apart(free, policy):
+        look = Look(at, sighting)
+        after.append(Candidate(sighting.kind, sighting.x_m, sighting.y_m, (look,)))
+    return tuple(after[-CANDIDATES_LIMIT:])
+
+
+def stands(candidate: Candidate, rule: VoteRule) -> bool:
+    """Tell whether the candidate won its vote."""
+    hits = candidate.hits
+    if len(hits) < rule.hits or len(hits) < rule.share * len(candidate.looks):
+        return False
+    return (hits[-1].at - hits[0].at).total_seconds() >= rule.dwell_s
+
+
+def reach_m(a: Sighting, policy: VotePolicy) -> float:
+    """How far from a sighting another may lie and still be the same thing, in metres."""
+    return min(policy.limit_m, max(policy.same_place_m, a.ellipse.semi_major_m))
+
+
+def _closest(
+    candidate: Candidate, free: Sequence[Sighting], policy: VotePolicy
+) -> Sighting | None:
+    near = [
+        (distance, i)
+        for i, s in enumerate(free)
+        if s.kind == candidate.kind
+        and (distance := _apart_m(candidate, s)) <= reach_m(s, policy)
+    ]
+    return free[min(near)[1]] if near else None
+
+
+def _apart_m(candidate: Candidate, sighting: Sighting) -> float:
+    return float(
+        ((candidate.x_m - sighting.x_m) ** 2 + (candidate.y_m - sighting.y_m) ** 2) ** 0.5
+    )
+
+
+def _looked(
+    candidate: Candidate,
+    match: Sighting | None,
+    in_view: Callable[[float, float], bool],
+    at: datetime,
+    oldest: datetime,
+) -> list[Candidate]:
+    if at <= candidate.looks[-1].at:
+        return [candidate]
+    looks = tuple(look for look in candidate.looks if look.at >= oldest)[-LOOKS_LIMIT:]
+    if match is not None:
+        n = len(looks) + 1
+        moved = replace(
+            candidate,
+            x_m=candidate.x_m + (match.x_m - candidate.x_m) / n,
+            y_m=candidate.y_m + (match.y_m - candidate.y_m) / n,
+            looks=(*looks, Look(at, match)),
+        )
+        return [moved]
+    if in_view(candidate.x_m, candidate.y_m):
+        looks = (*looks, Look(at, None))
+    kept = replace(candidate, looks=looks)
+    return [kept] if kept.hits else []
+
+
+def _strongest_apart(free: Sequence[Sighting], policy: VotePolicy) -> list[Sighting]:
+    """Drop sightings that lie on a stronger one of their kind: two boxes of one thing."""
+    kept: list[Sighting] = []
+    for s in sorted(free, key=lambda s: -s.score):
+        reach = reach_m(s, policy)
+        if all(
+            k.kind != s.kind or (k.x_m - s.x_m) ** 2 + (k.y_m - s.y_m) ** 2 > reach**2
+            for k in kept
+        ):
+            kept.append(s)
+    return kept

@@ -1,0 +1,402 @@
+"""watch: frames → detections → sightings → votes → hazards, looks judged, ground covered.
+
+Frames come in newest-first per device; each is decoded, detected and judged before the next is
+taken. What it concludes goes to the ledger in one transaction; pictures are blurred before they
+are kept and are on disk before the event that names them commits.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+import cv2
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from shapely import Polygon, contains_xy, prepare
+
+from domain.district import District
+from domain.events import (
+    CellSeen,
+    Event,
+    HazardRaised,
+    HazardRenewed,
+    LookConcluded,
+    LookStarted,
+)
+from domain.hazard import Detection, Hazard, HazardKind
+from domain.ids import derive
+from domain.observation import Frame, FramePose
+from geo.locate import footprint as ground_footprint
+from runtime.clock import Clock
+from runtime.evidence import EvidenceStore
+from runtime.ledger import Entry, Ledger, VersionConflict
+from services.ingest.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
+from services.ingest.scene import Scene, camera_pose
+from services.ingest.sightings import Sighting, SightingPolicy, sightings
+from services.ingest.sources import FrameInbox, Pace
+from services.ingest.votes import Candidate, VotePolicy, stands, tally
+
+log = structlog.get_logger(__name__)
+
+ACTOR = "watch"
+PIXELS_LIMIT = 40_000_000
+READ_LIMIT = 500
+TEND_EVERY_S = 2.0
+EVIDENCE_QUALITY = 85
+COVERING_PITCH_DEG = -60.0
+Image = NDArray[np.uint8]
+
+
+class Detector(Protocol):
+    def detect(self, image: Image) -> Sequence[Detection]:
+        """Return the boxes found in one BGR picture, in its own pixels."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPolicy:
+    """`same_hazard_m` joins a won vote to a hazard already raised; that one is renewed at most
+    each `renew_s` and forgotten `forget_s` after it was last seen. A cell counts as seen when
+    one flight's frames covered `cell_share` of it."""
+
+    sighting: SightingPolicy
+    vote: VotePolicy
+    look: LookPolicy = LookPolicy()
+    same_hazard_m: float = 30.0
+    renew_s: float = 60.0
+    forget_s: float = 900.0
+    cell_share: float = 0.9
+    view_limit_m: float = 150.0
+
+
+@dataclass(slots=True)
+class Active:
+    hazard_id: str
+    kind: HazardKind
+    x_m: float
+    y_m: float
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One frame after detection."""
+
+    frame: Frame
+    image: Image
+    pose: FramePose
+    ground: Polygon | None
+    detections: tuple[Detection, ...]
+    sightings: tuple[Sighting, ...]
+    completed_wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """What judges pixels: detector, class → hazard kind, and the blurring of what is kept."""
+
+    detector: Detector
+    kind_of: Mapping[str, HazardKind]
+    blur: Callable[[Image], tuple[Image, int]]
+    executor: Executor | None = None
+
+    async def run(self, job: Callable[[], object]) -> object:
+        """Run one job of pixels: in the executor, or inline when the run must repeat exactly."""
+        if self.executor is None:
+            return job()
+        return await asyncio.get_running_loop().run_in_executor(self.executor, job)
+
+
+@dataclass(slots=True)
+class Watch:
+    scene: Scene
+    eyes: Eyes
+    ledger: Ledger
+    evidence: EvidenceStore
+    clock: Clock
+    policy: WatchPolicy
+    pace: Pace
+    record: Callable[[Frame, Sequence[Detection]], None] = lambda frame, boxes: None
+    candidates: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
+    active: dict[str, Active] = field(default_factory=dict)
+    looks: dict[str, OpenLook] = field(default_factory=dict)
+    covered: dict[str, dict[str, Covered]] = field(default_factory=dict)
+    position: int = 0
+    frames_seen: int = 0
+
+    # --- the ledger: what is already known, which looks are wanted -----------------------------
+
+    async def catch_up(self) -> None:
+        """Fold every ledger entry since the last one read."""
+        while entries := await self.ledger.read(self.position, READ_LIMIT):
+            for entry in entries:
+                self._fold(entry)
+            self.position = entries[-1].position
+
+    def _fold(self, entry: Entry) -> None:
+        event = entry.event
+        if isinstance(event, HazardRaised):
+            hazard = event.hazard
+            x_m, y_m = self._local(hazard)
+            self.active[hazard.hazard_id] = Active(
+                hazard.hazard_id, hazard.kind, x_m, y_m, hazard.last_seen_at
+            )
+        elif isinstance(event, HazardRenewed) and event.hazard_id in self.active:
+            self.active[event.hazard_id].last_seen_at = event.last_seen_at
+        elif isinstance(event, LookStarted):
+            target = event.target
+            x_m, y_m = self.scene.frame.to_local(target.lat_deg, target.lon_deg)
+            self.looks[event.mission_id] = OpenLook(event, float(x_m), float(y_m))
+        elif isinstance(event, LookConcluded):
+            self.looks.pop(event.mission_id, None)
+
+    def _local(self, hazard: Hazard) -> tuple[float, float]:
+        x_m, y_m = self.scene.frame.to_local(hazard.position.lat_deg, hazard.position.lon_deg)
+        return float(x_m), float(y_m)
+
+    # --- one frame ------------------------------------------------------------------------------
+
+    async def see(self, frame: Frame) -> str | None:
+        """Judge one frame. Returns why it was refused, or None."""
+        camera = self.scene.cameras.get(frame.device_sn)
+        pose = frame.pose if camera is None else camera_pose(camera, frame.at)
+        if pose is None:
+            return "no pose in the frame and no camera of that name registered"
+        seen = await self.eyes.run(lambda: self._detect(frame, pose))
+        if not isinstance(seen, Seen):
+            return "picture does not decode"
+        self.frames_seen += 1
+        self.record(frame, seen.detections)
+        events = self._covering(seen) if frame.pose is not None else []
+        events += await self._voting(seen, flying=frame.pose is not None)
+        events += await self._looking(seen)
+        await self._commit(events)
+        return None
+
+    def _detect(self, frame: Frame, pose: FramePose) -> Seen | None:
+        image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        if image is None or image.size > 3 * PIXELS_LIMIT:
+            return None
+        pixels = np.asarray(image, np.uint8)
+        size_px = (pixels.shape[1], pixels.shape[0])
+        boxes = tuple(self.eyes.detector.detect(pixels))
+        found = sightings(
+            boxes,
+            self.eyes.kind_of,
+            pose,
+            size_px,
+            self.scene.frame,
+            self.scene.fire_lanes,
+            self.policy.sighting,
+        )
+        ground = ground_footprint(pose, *size_px, self.scene.frame)
+        if ground is not None:
+            prepare(ground)
+        wall_s = self.clock.wall_s()
+        return Seen(frame, pixels, pose, ground, boxes, tuple(found), wall_s)
+
+    # --- hazards --------------------------------------------------------------------------------
+
+    async def _voting(self, seen: Seen, flying: bool) -> list[tuple[str, Event]]:
+        sn, at = seen.frame.device_sn, seen.frame.at
+        after = tally(
+            self.candidates.get(sn, ()), seen.sightings, self._view(seen), at, self.policy.vote
+        )
+        events: list[tuple[str, Event]] = []
+        waiting = []
+        for candidate in after:
+            known = self._known(candidate.kind, candidate.x_m, candidate.y_m, at)
+            if known is not None:
+                events += self._renewed(known, candidate, at)
+            elif stands(candidate, self.policy.vote.rule(candidate.kind, flying)):
+                events.append(await self._raised(candidate, seen))
+            else:
+                waiting.append(candidate)
+        self.candidates[sn] = tuple(waiting)
+        self._set_pace(sn, bool(seen.sightings))
+        return events
+
+    def _view(self, seen: Seen) -> Callable[[float, float], bool]:
+        if seen.ground is None:
+            return lambda x_m, y_m: False
+        ground, limit_m = seen.ground, self.policy.view_limit_m
+        position = seen.pose.position
+        cx_m, cy_m = self.scene.frame.to_local(position.lat_deg, position.lon_deg)
+        return lambda x_m, y_m: (
+            (x_m - cx_m) ** 2 + (y_m - cy_m) ** 2 <= limit_m**2
+            and bool(contains_xy(ground, x_m, y_m))
+        )
+
+    def _known(self, kind: HazardKind, x_m: float, y_m: float, at: datetime) -> Active | None:
+        limit_m = self.policy.same_hazard_m
+        for active in list(self.active.values()):
+            if (at - active.last_seen_at).total_seconds() > self.policy.forget_s:
+                del self.active[active.hazard_id]
+            elif active.kind is kind and (
+                (active.x_m - x_m) ** 2 + (active.y_m - y_m) ** 2 <= limit_m**2
+            ):
+                return active
+        return None
+
+    def _renewed(
+        self, known: Active, candidate: Candidate, at: datetime
+    ) -> list[tuple[str, Event]]:
+        if candidate.looks[-1].sighting is None or candidate.looks[-1].at != at:
+            return []
+        if (at - known.last_seen_at).total_seconds() < self.policy.renew_s:
+            return []
+        known.last_seen_at = at
+        score = candidate.best.score
+        return [(f"hazard/{known.hazard_id}", HazardRenewed(known.hazard_id, at, score))]
+
+    async def _raised(self, candidate: Candidate, seen: Seen) -> tuple[str, Event]:
+        hits, best = candidate.hits, candidate.best
+        sn = seen.frame.device_sn
+        first_at = hits[0].at
+        hazard_id = derive("hazard", candidate.kind, sn, first_at.isoformat())
+        near = self.scene.cells.near(best.position, best.ellipse.semi_major_m)
+        own = self.scene.cells.at(best.position)
+        newest = next(s.sighting for s in reversed(hits) if s.sighting is not None)
+        hazard = Hazard(
+            hazard_id=hazard_id,
+            kind=candidate.kind,
+            position=best.position,
+            ellipse=best.ellipse,
+            score=max(s.sighting.score for s in hits if s.sighting is not None),
+            device_sn=sn,
+            first_seen_at=first_at,
+            last_seen_at=hits[-1].at,
+            votes=len(hits),
+            frames=len(candidate.looks),
+            cell_code=own,
+            other_cell_codes=tuple(c for c in near if c != own),
+            evidence=(await self._keep(seen, newest.boxes),),
+            frame_completed_wall_s=seen.completed_wall_s,
+        )
+        x_m, y_m = self._local(hazard)
+        self.active[hazard_id] = Active(hazard_id, hazard.kind, x_m, y_m, hazard.last_seen_at)
+        log.info("hazard raised", kind=hazard.kind.value, device=sn, cell=own)
+        return f"hazard/{hazard_id}", HazardRaised(hazard)
+
+    def _set_pace(self, device_sn: str, matters: bool) -> None:
+        (self.pace.busy.add if matters else self.pace.busy.discard)(device_sn)
+
+    # --- looks and covered ground ---------------------------------------------------------------
+
+    async def _looking(self, seen: Seen) -> list[tuple[str, Event]]:
+        events: list[tuple[str, Event]] = []
+        view = self._view(seen)
+        for mission_id, look in list(self.looks.items()):
+            best = None
+            if look.started.drone_sn == seen.frame.device_sn and view(look.x_m, look.y_m):
+                look, best = looked(look, seen.sightings)
+                if best is not None or look.frames == self.policy.look.frames:
+                    boxes = () if best is None else best.boxes
+                    look = replace(look, evidence=(await self._keep(seen, boxes),))
+                self.looks[mission_id] = look
+        events += self._concluded(seen.frame.at)
+        return events
+
+    def _concluded(self, at: datetime) -> list[tuple[str, Event]]:
+        events: list[tuple[str, Event]] = []
+        for mission_id, look in list(self.looks.items()):
+            outcome = verdict(look, at, self.policy.look)
+            if outcome is None:
+                continue
+            del self.looks[mission_id]
+            started = look.started
+            concluded = LookConcluded(
+                mission_id,
+                started.purpose,
+                started.incident_id,
+                started.hazard_id,
+                outcome,
+                look.frames,
+                look.positive,
+                look.evidence,
+                at,
+            )
+            events.append((f"look/{mission_id}", concluded))
+            log.info("look concluded", mission=mission_id, outcome=outcome.value)
+        return events
+
+    def _covering(self, seen: Seen) -> list[tuple[str, Event]]:
+        if seen.ground is None or seen.pose.pitch_deg > COVERING_PITCH_DEG:
+            return []
+        sn = seen.frame.device_sn
+        flight_id = seen.frame.flight_id or sn
+        under = self.scene.cells_under(seen.ground)
+        before = {c: k for c, k in self.covered.get(sn, {}).items() if k.flight_id == flight_id}
+        after, done = cover(before, flight_id, seen.ground, under, self.policy.cell_share)
+        self.covered[sn] = after
+        return [
+            (f"cell/{code}", CellSeen(code, flight_id, sn, round(share, 3), seen.frame.at))
+            for code, share in done
+        ]
+
+    # --- keeping --------------------------------------------------------------------------------
+
+    async def _keep(self, seen: Seen, boxes: Sequence[Detection]) -> str:
+        """Blur, mark and keep the picture; return its content hash."""
+        jpeg = await self.eyes.run(lambda: self._picture(seen.image, boxes))
+        assert isinstance(jpeg, bytes)
+        return await self.evidence.put(jpeg)
+
+    def _picture(self, image: Image, boxes: Sequence[Detection]) -> bytes:
+        kept, _ = self.eyes.blur(image.copy())
+        for box in boxes:
+            corner = (round(box.x0_px), round(box.y0_px))
+            cv2.rectangle(kept, corner, (round(box.x1_px), round(box.y1_px)), (40, 200, 255), 2)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, EVIDENCE_QUALITY]
+        return cv2.imencode(".jpg", kept, quality)[1].tobytes()
+
+    async def _commit(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Append each event by itself: one that is already known must not hold back another."""
+        at = self.clock.now()
+        for stream, event in events:
+            once = 0 if isinstance(event, HazardRaised | LookConcluded) else None
+            try:
+                async with self.ledger.transaction() as tx:
+                    await tx.append(stream, [event], at=at, actor=ACTOR, expected_version=once)
+            except VersionConflict as conflict:
+                log.warning("already in the ledger", conflict=str(conflict))
+
+    async def overdue_looks(self) -> None:
+        """Conclude looks whose deadline passed though no frame came."""
+        await self._commit(self._concluded(self.clock.now()))
+
+
+async def run(watch: Watch, inbox: FrameInbox, refuse: Callable[[str, str], None]) -> None:
+    """Judge frames as they come until cancelled, reading the ledger between them."""
+    await watch.catch_up()
+
+    async def tend() -> None:
+        while True:
+            await watch.catch_up()
+            await watch.overdue_looks()
+            await watch.clock.sleep(TEND_EVERY_S)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(tend())
+        while True:
+            frame = await inbox.take()
+            reason = await watch.see(frame)
+            if reason is not None:
+                inbox.refused += 1
+                refuse(frame.device_sn, reason)
+
+
+def make_watch(
+    district: District,
+    eyes: Eyes,
+    ledger: Ledger,
+    evidence: EvidenceStore,
+    clock: Clock,
+    policy: WatchPolicy,
+    pace: Pace,
+) -> Watch:
+    return Watch(Scene.of(district), eyes, ledger, evidence, clock, policy, pace)
