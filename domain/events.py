@@ -12,7 +12,7 @@ from typing import ClassVar
 from domain.hazard import Hazard, HazardKind, Severity
 from domain.incident import CloseOutcome, VerifiedBy
 from domain.mission import LookOutcome, Mission, MissionOutcome, MissionPurpose
-from domain.place import Position
+from domain.place import ErrorEllipse, Position
 from domain.responder import Force
 
 
@@ -216,6 +216,7 @@ class IncidentReported:
     source: str
     cause: str
     evidence: tuple[str, ...]
+    ellipse: ErrorEllipse | None = None
 
 
 @dataclass(frozen=True, slots=True)

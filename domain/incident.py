@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.hazard import HazardKind, Severity
-from domain.place import Position
-from domain.responder import Dispatch
+from domain.place import ErrorEllipse, Position
+from domain.responder import Dispatch, Force
 
 
 class IncidentState(StrEnum):
@@ -32,13 +32,22 @@ class CloseOutcome(StrEnum):
 
 
 class VerifiedBy(StrEnum):
+    """The independent check. DEVICE: the device's own complete alarm set no longer holds the fault."""
+
     FLIGHT = "flight"
     PERSON = "person"
+    DEVICE = "device"
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Everything the ledger says of one incident; folded by services/alerts."""
+    """Everything the ledger says of one incident; folded by services/alerts.
+
+    `sightings` counts every report of it, duplicates too. `short` names the forces nobody could be
+    found for. `standing` are the device alarms not yet cleared (device faults only). `looks` are
+    the missions that looked at it. A dispatch offered before `reworked_at` belongs to an earlier
+    round of handling.
+    """
 
     incident_id: str
     version: int
@@ -61,3 +70,11 @@ class Incident:
     verified_by: VerifiedBy | None = None
     outcome: CloseOutcome | None = None
     closed_at: datetime | None = None
+    ellipse: ErrorEllipse | None = None
+    last_seen_at: datetime | None = None
+    sightings: int = 1
+    short: tuple[Force, ...] = ()
+    verification_attempts: int = 0
+    reworked_at: datetime | None = None
+    standing: tuple[str, ...] = ()
+    looks: tuple[str, ...] = ()
