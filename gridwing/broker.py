@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from gridwing.needs import SERVER_PATH
 from gridwing.premises import (
     Premises,
     SetupError,
@@ -179,7 +180,7 @@ def directed(conf: str, changes: Mapping[str, str]) -> str:
 
 
 def _mosquitto() -> str:
-    found = shutil.which("mosquitto", path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin")
+    found = shutil.which("mosquitto", path=SERVER_PATH)
     if found is None:
         raise SetupError("mosquitto is missing: run `make setup`.")
     return found
@@ -192,7 +193,7 @@ def _passwords(place: Premises, folder: Path) -> dict[str, str]:
     made = {account: secrets.token_urlsafe(24) for account in (SERVICE_ACCOUNT, DEVICE_ACCOUNT)}
     # Plain at first: mosquitto_passwd hashes in place, and no password stands on a command line.
     write_private(hashed, "".join(f"{account}:{word}\n" for account, word in made.items()))
-    program = shutil.which("mosquitto_passwd", path="/usr/local/bin:/usr/bin")
+    program = shutil.which("mosquitto_passwd", path=SERVER_PATH)
     if program is None:
         raise SetupError("mosquitto_passwd is missing: run `make setup`.")
     done = subprocess.run(

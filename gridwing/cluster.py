@@ -12,7 +12,6 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from gridwing.needs import PostgresBinaries, find_postgres
 from gridwing.premises import (
     Premises,
     SetupError,
@@ -70,14 +70,6 @@ log_rotation_size = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Binaries:
-    """One PostgreSQL major version that has PostGIS beside it."""
-
-    major: int
-    folder: Path
-
-
-@dataclass(frozen=True, slots=True)
 class DatabaseUrls:
     """One database as its three roles reach it: migrations, the parts, the web."""
 
@@ -93,7 +85,7 @@ class Cluster:
     folder: Path
     port: int
     _place: Premises = field(repr=False)
-    _binaries: Binaries = field(repr=False)
+    _binaries: PostgresBinaries = field(repr=False)
     _passwords: dict[str, str] = field(repr=False)
     _lease: IO[str] | None = field(repr=False)
 
@@ -198,34 +190,8 @@ def ensure_cluster(root: Path) -> Cluster:
     return cluster
 
 
-def find_binaries() -> list[Binaries]:
-    """Every PostgreSQL here with PostGIS, newest first: Debian's folders, else PATH's pg_config."""
-    found = [
-        Binaries(int(folder.parent.name), folder)
-        for folder in Path("/usr/lib/postgresql").glob("*/bin")
-        if (folder / "initdb").exists()
-        and Path(f"/usr/share/postgresql/{folder.parent.name}/extension/postgis.control").exists()
-    ]
-    pg_config = shutil.which("pg_config")
-    if not found and pg_config is not None:
-        found = _from_pg_config(pg_config)
-    return sorted(found, key=lambda one: one.major, reverse=True)
-
-
-def _from_pg_config(pg_config: str) -> list[Binaries]:
-    def ask(what: str) -> str:
-        return subprocess.run(
-            [pg_config, what], capture_output=True, text=True, check=False, timeout=10
-        ).stdout.strip()
-
-    folder, share, version = Path(ask("--bindir")), Path(ask("--sharedir")), ask("--version")
-    major = re.search(r"(\d+)", version)
-    whole = (folder / "initdb").exists() and (share / "extension" / "postgis.control").exists()
-    return [Binaries(int(major.group(1)), folder)] if major and whole else []
-
-
-def _binaries_for(data: Path) -> Binaries:
-    found = find_binaries()
+def _binaries_for(data: Path) -> PostgresBinaries:
+    found = find_postgres()
     if not found:
         raise SetupError("PostgreSQL with PostGIS is missing: run `make setup`.")
     if not (data / "PG_VERSION").exists():
@@ -249,7 +215,7 @@ def _passwords(folder: Path) -> dict[str, str]:
     return made
 
 
-def _initialise(place: Premises, binaries: Binaries, folder: Path, password: str) -> None:
+def _initialise(place: Premises, binaries: PostgresBinaries, folder: Path, password: str) -> None:
     # Whole or absent: initdb cut short leaves only `data.new`, which the next start clears away.
     new = folder / "data.new"
     if new.exists():
@@ -276,7 +242,7 @@ def _initialise(place: Premises, binaries: Binaries, folder: Path, password: str
     new.replace(folder / "data")
 
 
-def _start_server(place: Premises, binaries: Binaries, folder: Path) -> int:
+def _start_server(place: Premises, binaries: PostgresBinaries, folder: Path) -> int:
     data = folder / "data"
     # A pid left by a crash may by now be another program's: PostgreSQL would then refuse to start.
     (data / "postmaster.pid").unlink(missing_ok=True)
@@ -304,7 +270,7 @@ def _start_server(place: Premises, binaries: Binaries, folder: Path) -> int:
     return port
 
 
-def _stop_server(place: Premises, binaries: Binaries, data: Path) -> None:
+def _stop_server(place: Premises, binaries: PostgresBinaries, data: Path) -> None:
     if _postmaster(data) is None:
         return
     done = place.call(
@@ -349,7 +315,7 @@ def _running_port(data: Path) -> int | None:
     return int(lines[3])
 
 
-def _binary_mark(binaries: Binaries) -> str:
+def _binary_mark(binaries: PostgresBinaries) -> str:
     status = (binaries.folder / "postgres").stat()
     return f"{binaries.folder} {status.st_size} {status.st_mtime_ns}"
 

@@ -1,0 +1,25 @@
+# `make demo` and `make test` do all their own set-up; after `make setup`, `.venv/bin/python -m gridwing` works from here.
+# ARGS are handed on: make demo ARGS="--headless --for 120", make test ARGS="-k ledger".
+.PHONY: setup demo test lint lock
+
+setup:
+	@tools/setup
+
+demo:
+	@tools/setup
+	@exec .venv/bin/python -m gridwing demo $(ARGS)
+
+test:
+	@tools/setup --tests
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint:
+	@tools/setup --tests
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check gridwing tools
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+# Take the newest releases pyproject.toml allows. Needs uv; run it on a machine whose index is the public one.
+lock:
+	tools/lock
