@@ -429,4 +429,4 @@ Event = (
     | PersonalDataErased
 )
 
-KINDS: dict[str, type[Event]] = {cls.KIND: cls for cls in Event.__args__}  # type: ignore[attr-defined]
+KINDS: dict[str, type[Event]] = {cls.KIND: cls for cls in Event.__args__}

@@ -1,4 +1,4 @@
-"""Where things are: WGS-84 positions, areas, and the administrative units that divide a district."""
+"""Where things are: WGS-84 positions, areas, and the units that divide a district."""
 
 from dataclasses import dataclass
 from enum import StrEnum
