@@ -13,7 +13,7 @@ from domain.observation import FramePose
 from domain.place import AirspaceKind, ZoneKind
 from geo.cells import CellIndex
 from geo.frames import LocalFrame
-from geo.shapes import area_to_local
+from geo.shapes import local_geometry
 from services.ingest.sightings import lane_index
 
 
@@ -32,15 +32,15 @@ class Scene:
         frame = LocalFrame(district.origin)
         closed = union_all(
             [
-                area_to_local(a.area, frame)
+                local_geometry(a.area, frame)
                 for a in district.airspaces
                 if a.kind is AirspaceKind.NO_FLY
             ]
         )
-        flyable = {c.code: area_to_local(c.area, frame).difference(closed) for c in district.cells}
+        flyable = {c.code: local_geometry(c.area, frame).difference(closed) for c in district.cells}
         flyable = {code: ground for code, ground in flyable.items() if ground.area > 1.0}
         lanes = [
-            area_to_local(z.area, frame) for z in district.zones if z.kind is ZoneKind.FIRE_LANE
+            local_geometry(z.area, frame) for z in district.zones if z.kind is ZoneKind.FIRE_LANE
         ]
         return cls(
             frame,

@@ -104,22 +104,17 @@ def reach_m(a: Sighting, policy: VotePolicy) -> float:
     return min(policy.limit_m, max(policy.same_place_m, a.ellipse.semi_major_m))
 
 
-def _closest(
-    candidate: Candidate, free: Sequence[Sighting], policy: VotePolicy
-) -> Sighting | None:
+def _closest(candidate: Candidate, free: Sequence[Sighting], policy: VotePolicy) -> Sighting | None:
     near = [
         (distance, i)
         for i, s in enumerate(free)
-        if s.kind == candidate.kind
-        and (distance := _apart_m(candidate, s)) <= reach_m(s, policy)
+        if s.kind == candidate.kind and (distance := _apart_m(candidate, s)) <= reach_m(s, policy)
     ]
     return free[min(near)[1]] if near else None
 
 
 def _apart_m(candidate: Candidate, sighting: Sighting) -> float:
-    return float(
-        ((candidate.x_m - sighting.x_m) ** 2 + (candidate.y_m - sighting.y_m) ** 2) ** 0.5
-    )
+    return float(((candidate.x_m - sighting.x_m) ** 2 + (candidate.y_m - sighting.y_m) ** 2) ** 0.5)
 
 
 def _looked(
@@ -153,8 +148,7 @@ def _strongest_apart(free: Sequence[Sighting], policy: VotePolicy) -> list[Sight
     for s in sorted(free, key=lambda s: -s.score):
         reach = reach_m(s, policy)
         if all(
-            k.kind != s.kind or (k.x_m - s.x_m) ** 2 + (k.y_m - s.y_m) ** 2 > reach**2
-            for k in kept
+            k.kind != s.kind or (k.x_m - s.x_m) ** 2 + (k.y_m - s.y_m) ** 2 > reach**2 for k in kept
         ):
             kept.append(s)
     return kept

@@ -1,0 +1,58 @@
+"""The pinhole camera: pixels to rays in east–north–up and back. No lens distortion.
+
+Yaw turns clockwise from north, pitch is 0 at the horizon and −90 at nadir, roll turns the picture
+clockwise. `hfov_deg` spans the width; pixels are square and the principal point is the centre.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+NEAR_M = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Pinhole:
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    hfov_deg: float
+    width_px: int
+    height_px: int
+
+    @property
+    def focal_px(self) -> float:
+        return float(self.width_px / 2 / np.tan(np.radians(self.hfov_deg) / 2))
+
+    def axes(self) -> Floats:
+        """Return rows right, down, forward: unit vectors in east–north–up, shape (3, 3)."""
+        yaw, pitch, roll = np.radians([self.yaw_deg, self.pitch_deg, self.roll_deg])
+        forward = np.array(
+            [np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)]
+        )
+        level = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
+        down = np.cross(forward, level)
+        right = np.cos(roll) * level + np.sin(roll) * down
+        return np.stack([right, np.cross(forward, right), forward])
+
+    def rays(self, u_px: ArrayLike, v_px: ArrayLike) -> Floats:
+        """Return unnormalised directions in east–north–up for pixels; shape (…, 3)."""
+        right, down, forward = self.axes()
+        u = (np.asarray(u_px, float) - self.width_px / 2) / self.focal_px
+        v = (np.asarray(v_px, float) - self.height_px / 2) / self.focal_px
+        rays: Floats = u[..., None] * right + v[..., None] * down + forward
+        return rays
+
+    def project(self, offsets_m: ArrayLike) -> tuple[Floats, Floats]:
+        """Return (pixels (…, 2), depth_m (…)) of points given relative to the lens in ENU.
+
+        Points at less than NEAR_M in front have no pixel: NaN.
+        """
+        seen = np.asarray(offsets_m, float) @ self.axes().T
+        depth = seen[..., 2]
+        safe = np.where(depth > NEAR_M, depth, np.nan)
+        u = seen[..., 0] / safe * self.focal_px + self.width_px / 2
+        v = seen[..., 1] / safe * self.focal_px + self.height_px / 2
+        return np.stack([u, v], axis=-1), depth

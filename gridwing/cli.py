@@ -1,0 +1,59 @@
+"""The command line. Each command's module is loaded when the command is called."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("gridwing.demo_cli:demo", "Everything plus simulators, on private servers."),
+    "up": ("gridwing.parts_cli:up", "All parts against DATABASE_URL and MQTT_URL."),
+    "ingest": ("gridwing.parts_cli:ingest", "One part: device bytes into the database."),
+    "watch": ("gridwing.parts_cli:watch", "One part: frames into hazards."),
+    "patrol": ("gridwing.parts_cli:patrol", "One part: missions, waylines, docks."),
+    "alerts": ("gridwing.parts_cli:alerts", "One part: incidents and dispatches."),
+    "web": ("gridwing.parts_cli:web", "One part: console, phone page and API."),
+    "simulators": ("gridwing.parts_cli:simulators", "One part: the hardware that is not here."),
+    "plan": ("gridwing.plan_cli:plan", "Plan a coverage path over a polygon."),
+    "grid": ("gridwing.grid_cli:grid", "Import, check and export grid polygons."),
+    "models": ("gridwing.models_cli:models_group", "Detectors: list, check, detect, train."),
+    "admin": ("gridwing.admin_cli:admin", "Accounts."),
+    "migrate": ("gridwing.admin_cli:migrate", "Bring the database to this version."),
+    "ledger": ("gridwing.admin_cli:ledger", "Verify the ledger's hash chain."),
+    "dead-letter": ("gridwing.dead_letter_cli:dead_letter", "Messages that were refused."),
+    "replay": ("gridwing.replay:replay", "Play recorded flights into a scratch system."),
+    "doctor": ("gridwing.doctor_cli:doctor", "What is missing, and how to get it."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use, so that `--help` loads no model or driver."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module_name, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: Any = getattr(importlib.import_module(module_name), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gridwing")
+def main() -> None:
+    """Gridwing: a sub-district's aerial and street watch, from device bytes to a closed dispatch."""
+
+
+def fail(message: str, code: int = 1) -> None:
+    """Print one line on stderr and leave with `code`."""
+    click.echo(f"gridwing: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,25 @@
+"""What a part counts, in one Prometheus registry of its own. docs/metrics.md describes each."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+REGISTRY = CollectorRegistry()
+
+MESSAGES = Counter(
+    "gridwing_ingest_messages",
+    "Device messages by what became of them",
+    ["outcome"],
+    registry=REGISTRY,
+)
+FRAMES = Counter(
+    "gridwing_watch_frames",
+    "Frames by what became of them",
+    ["outcome"],
+    registry=REGISTRY,
+)
+HAZARDS = Counter("gridwing_watch_hazards", "Hazards raised", ["kind"], registry=REGISTRY)
+STREAM_CLIENTS = Gauge(
+    "gridwing_stream_clients", "Screens following the live stream", registry=REGISTRY
+)
+HTTP_REQUESTS = Counter(
+    "gridwing_http_requests", "HTTP answers by status class", ["status"], registry=REGISTRY
+)

@@ -1,0 +1,84 @@
+"""Judging a look, and adding up the ground a flight covered."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from shapely import box
+
+from domain.events import LookStarted
+from domain.hazard import HazardKind
+from domain.mission import LookOutcome, MissionPurpose
+from domain.place import ErrorEllipse, Position
+from services.ingest.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
+from services.ingest.sightings import Sighting
+
+START = datetime(2026, 11, 23, 8, tzinfo=UTC)
+POSITION = Position(22.5, 113.3)
+POLICY = LookPolicy(frames=5)
+
+
+def a_look(kind: HazardKind = HazardKind.FIRE) -> OpenLook:
+    started = LookStarted(
+        "mission-1", MissionPurpose.VERIFY, "DRONE1", POSITION, kind, 30.0, "incident-1", None,
+        START + timedelta(seconds=120),
+    )  # fmt: skip
+    return OpenLook(started, 0.0, 0.0)
+
+
+def sighting(x_m: float, kind: HazardKind) -> Sighting:
+    return Sighting(kind, POSITION, x_m, 0.0, ErrorEllipse(3, 2, 0), 0.8, ())
+
+
+def after_frames(hits: int, misses: int) -> OpenLook:
+    look = a_look()
+    for i in range(hits + misses):
+        look, _ = looked(look, [sighting(5, HazardKind.FIRE)] if i < hits else [])
+    return look
+
+
+@pytest.mark.parametrize(
+    ("hits", "misses", "late", "outcome"),
+    [
+        (0, 4, False, None),
+        (0, 4, True, LookOutcome.UNCLEAR),
+        (0, 5, False, LookOutcome.REFUTED),
+        (1, 4, False, LookOutcome.REFUTED),
+        (2, 4, False, None),
+        (2, 4, True, LookOutcome.UNCLEAR),
+        (3, 2, False, LookOutcome.CONFIRMED),
+        (4, 6, False, LookOutcome.UNCLEAR),
+    ],
+)
+def test_verdict(hits: int, misses: int, late: bool, outcome: LookOutcome | None) -> None:
+    at = START + timedelta(seconds=200 if late else 10)
+    assert verdict(after_frames(hits, misses), at, POLICY) == outcome
+
+
+def test_smoke_where_fire_was_is_not_gone() -> None:
+    look, best = looked(a_look(), [sighting(5, HazardKind.SMOKE)])
+    assert look.positive == 1
+    assert best is not None
+
+
+def test_another_kind_or_another_place_does_not_confirm() -> None:
+    seen = [sighting(5, HazardKind.CROWD), sighting(80, HazardKind.FIRE)]
+    look, best = looked(a_look(), seen)
+    assert (look.frames, look.positive, best) == (1, 0, None)
+
+
+def test_a_cell_is_done_once_when_its_share_is_reached() -> None:
+    cells = {"c1": box(0, 0, 100, 100)}
+    state: dict[str, Covered] = {}
+    state, done = cover(state, "f1", box(0, 0, 100, 60), cells, 0.9)
+    assert done == []
+    state, done = cover(state, "f1", box(0, 50, 100, 95), cells, 0.9)
+    assert [(code, round(share, 2)) for code, share in done] == [("c1", 0.95)]
+    state, done = cover(state, "f1", box(0, 90, 100, 100), cells, 0.9)
+    assert done == []
+
+
+def test_a_new_flight_starts_from_bare_ground() -> None:
+    cells = {"c1": box(0, 0, 100, 100)}
+    state, _ = cover({}, "f1", box(0, 0, 100, 60), cells, 0.9)
+    _, done = cover(state, "f2", box(0, 50, 100, 100), cells, 0.9)
+    assert done == []
