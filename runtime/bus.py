@@ -36,7 +36,8 @@ class Bus(Protocol):
     async def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
         """Send one message; at QoS 1 return after the broker has acknowledged it.
 
-        Raises ConnectionError when the broker stays away.
+        At QoS 0 a message is given to the broker at most once, and may be lost. Raises
+        ConnectionError when the broker stays away.
         """
         ...
 
@@ -148,8 +149,11 @@ class MqttBus:
                 await client.publish(topic, payload, qos=qos, timeout=PUBLISH_TIMEOUT_S)
                 return
             except aiomqtt.MqttError as error:
-                log.info("publish tried again", topic=topic, attempt=attempt, error=str(error))
+                log.info("publish failed", topic=topic, attempt=attempt, error=str(error))
+                connected = self._client is not None
                 await self._drop_client()
+                if qos == 0 and connected:
+                    return
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
         raise ConnectionError(f"broker did not take {topic} in {PUBLISH_TRIES} tries")
