@@ -5,12 +5,25 @@ clockwise. `hfov_deg` spans the width; pixels are square and the principal point
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 NEAR_M = 0.05
+
+
+@lru_cache(maxsize=256)
+def _axes(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Floats:
+    yaw, pitch, roll = np.radians([yaw_deg, pitch_deg, roll_deg])
+    forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
+    level = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
+    down = np.cross(forward, level)
+    right = np.cos(roll) * level + np.sin(roll) * down
+    axes = np.stack([right, np.cross(forward, right), forward])
+    axes.setflags(write=False)
+    return axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +41,7 @@ class Pinhole:
 
     def axes(self) -> Floats:
         """Return rows right, down, forward: unit vectors in east–north–up, shape (3, 3)."""
-        yaw, pitch, roll = np.radians([self.yaw_deg, self.pitch_deg, self.roll_deg])
-        forward = np.array(
-            [np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)]
-        )
-        level = np.array([np.cos(yaw), -np.sin(yaw), 0.0])
-        down = np.cross(forward, level)
-        right = np.cos(roll) * level + np.sin(roll) * down
-        return np.stack([right, np.cross(forward, right), forward])
+        return _axes(self.yaw_deg, self.pitch_deg, self.roll_deg)
 
     def rays(self, u_px: ArrayLike, v_px: ArrayLike) -> Floats:
         """Return unnormalised directions in east–north–up for pixels; shape (…, 3)."""
