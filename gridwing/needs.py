@@ -93,17 +93,10 @@ def find_postgres() -> list[PostgresBinaries]:
     return sorted(found, key=lambda one: one.major, reverse=True)
 
 
-def find_node(extra: Path | None = None) -> Path | None:
-    """A Node new enough for the web build (20.19 or later of 20, or 22.12 and later), with npm."""
-    for path in (None, str(extra) if extra else ""):
-        node = shutil.which("node", path=path)
-        if (
-            node is not None
-            and is_node_new_enough(output_of(node, "--version"))
-            and shutil.which("npm", path=path)
-        ):
-            return Path(node)
-    return None
+def find_node(path: str | None = None) -> Path | None:
+    """A Node new enough for the web build, on PATH or on `path`."""
+    node = shutil.which("node", path=path)
+    return Path(node) if node and is_node_new_enough(output_of(node, "--version")) else None
 
 
 def is_node_new_enough(version: str) -> bool:

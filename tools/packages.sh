@@ -33,11 +33,12 @@ mkdir -p "$clusters"
 echo "create_main_cluster = false" >"$no_cluster"
 
 export DEBIAN_FRONTEND=noninteractive
-apt="apt-get -qq -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any"
+apt="apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any"
 # Lists may be absent (fresh image) or old (packages moved on): try with what is there, then refresh.
-if ! $apt install --simulate --no-install-recommends "$@" >/dev/null 2>&1 || ! $apt install --yes --no-install-recommends "$@"; then
-    $apt update
-    $apt install --yes --no-install-recommends "$@"
+if ! $apt install --simulate --no-install-recommends "$@" >/dev/null 2>&1 ||
+    ! $apt install --yes --no-install-recommends "$@" >/dev/null; then
+    $apt update >/dev/null
+    $apt install --yes --no-install-recommends "$@" >/dev/null
 fi
 
 # Where systemd would start a new broker at the next boot, on the port that is not ours to take.
