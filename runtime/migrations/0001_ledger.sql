@@ -22,7 +22,7 @@ CREATE TABLE ledger_seq (
 
 -- One row: who holds its lock is the sequencer; the snapshot says what was visible at the last step.
 CREATE TABLE ledger_head (
-    only     boolean     PRIMARY KEY DEFAULT true CHECK (only),
+    single   boolean     PRIMARY KEY DEFAULT true CHECK (single),
     position bigint      NOT NULL,
     hash     bytea       NOT NULL,
     snap     pg_snapshot NOT NULL
