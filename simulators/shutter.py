@@ -1,0 +1,151 @@
+"""Taking pictures: draw what a lens sees, note who looked at what, hand the JPEG on.
+
+Drawing runs in a thread where there is one (`pool`), inline where time is virtual. A drone whose
+last picture is still being drawn skips one, as a camera that is still writing would.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+import cv2
+
+from domain.device import Drone
+from domain.observation import FramePose
+from runtime import topics
+from runtime.bus import Bus
+from simulators.counters import Counters
+from simulators.drone import Flying
+from simulators.frame_message import PoseNoise, encode_frame, measured
+from simulators.render import (
+    Background,
+    DrawnBox,
+    Ground,
+    Light,
+    View,
+    render,
+    render_background,
+)
+from simulators.world import Standing, World
+
+WIDTH_PX, HEIGHT_PX = 640, 480
+JPEG_QUALITY = 80
+GROUND_MARGIN = 1.6
+"""How much wider than the height the ground is gathered under a drone, per metre of height."""
+GROUND_LEAST_M = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that one picture is drawn from."""
+
+    view: View
+    standing: Sequence[Standing]
+    light: Light
+    at_s: float
+    seed: int
+
+
+def draw(scene: Scene, background: Background) -> tuple[bytes, list[DrawnBox]]:
+    """Return the JPEG and the boxes of what it shows."""
+    items = [s.item for s in scene.standing]
+    image, boxes = render(scene.view, items, background, scene.light, scene.at_s, scene.seed)
+    good, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert good, "a picture in memory always encodes"
+    return jpeg.tobytes(), boxes
+
+
+def draw_anew(scene: Scene, ground: Ground, seed: int) -> tuple[bytes, list[DrawnBox]]:
+    """Draw the ground too: a moving lens has no background to keep."""
+    return draw(scene, render_background(scene.view, ground, seed))
+
+
+class Shutter:
+    """Takes drones' pictures and publishes them, QoS 0, with the pose as measured."""
+
+    def __init__(
+        self, world: World, bus: Bus, counters: Counters, seed: int, pool: Executor | None
+    ) -> None:
+        self.world, self.bus, self.counters = world, bus, counters
+        self.seed, self.pool = seed, pool
+        self.noise = PoseNoise()
+        self._chance = Random(f"{seed}/pose")
+        self._busy: set[str] = set()
+
+    def release(
+        self,
+        drone: Drone,
+        flying: Flying,
+        at: datetime,
+        flight_id: str | None,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """Take one picture; it is published when drawn."""
+        if drone.sn in self._busy:
+            self.counters.add("frames_skipped")
+            return
+        self._busy.add(drone.sn)
+        pose = self.pose(drone, flying, at)
+        tasks.create_task(self._take(drone.sn, pose, flying, flight_id))
+
+    def pose(self, drone: Drone, flying: Flying, at: datetime) -> FramePose:
+        """Return where the lens truly is."""
+        m = flying.motion
+        return FramePose(
+            self.world.terrain.frame.to_position(m.x_m, m.y_m),
+            max(1.0, m.z_m),
+            flying.camera_yaw_deg,
+            flying.pitch_deg,
+            0.0,
+            drone.hfov_deg,
+            at,
+        )
+
+    async def _take(self, sn: str, pose: FramePose, flying: Flying, flight_id: str | None) -> None:
+        try:
+            jpeg = await self.picture(sn, pose, flying.motion.x_m, flying.motion.y_m)
+            told = measured(pose, self.noise, self._chance)
+            payload = encode_frame(sn, pose.at, jpeg, told, flight_id)
+            await self.bus.publish(topics.frame(sn), payload, qos=0)
+            self.counters.add("frames_sent")
+        except ConnectionError:
+            self.counters.add("frames_skipped")
+        finally:
+            self._busy.discard(sn)
+
+    async def picture(
+        self, looker: str, pose: FramePose, x_m: float, y_m: float, look: bool = True
+    ) -> bytes:
+        """Return a JPEG drawn from a true pose at local (x, y); `look` notes what it shows."""
+        view = View(
+            x_m,
+            y_m,
+            pose.height_agl_m,
+            pose.yaw_deg,
+            pose.pitch_deg,
+            pose.roll_deg,
+            pose.hfov_deg,
+            WIDTH_PX,
+            HEIGHT_PX,
+        )
+        reach_m = GROUND_LEAST_M + GROUND_MARGIN * pose.height_agl_m
+        scene = Scene(
+            view,
+            self.world.items(pose.at, x_m, y_m, reach_m),
+            self.world.light(pose.at),
+            pose.at.timestamp() % 86_400.0,
+            self.seed,
+        )
+        ground = self.world.terrain.ground(x_m, y_m, reach_m)
+        if self.pool is None:
+            jpeg, boxes = draw_anew(scene, ground, self.seed)
+        else:
+            jpeg, boxes = await asyncio.get_running_loop().run_in_executor(
+                self.pool, draw_anew, scene, ground, self.seed
+            )
+        if look:
+            self.world.looked(looker, scene.standing, boxes, pose.at)
+        return jpeg
