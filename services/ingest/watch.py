@@ -65,7 +65,7 @@ class WatchPolicy:
 
     sighting: SightingPolicy
     vote: VotePolicy
-    look: LookPolicy = LookPolicy()
+    look: LookPolicy = field(default_factory=LookPolicy)
     same_hazard_m: float = 30.0
     renew_s: float = 60.0
     forget_s: float = 900.0
@@ -111,6 +111,14 @@ class Eyes:
         return await asyncio.get_running_loop().run_in_executor(self.executor, job)
 
 
+def _unrecorded(frame: Frame, boxes: Sequence[Detection]) -> None:
+    """Record nothing: what a watch without a recorder does with its frames."""
+
+
+def _out_of_view(x_m: float, y_m: float) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Watch:
     scene: Scene
@@ -120,7 +128,7 @@ class Watch:
     clock: Clock
     policy: WatchPolicy
     pace: Pace
-    record: Callable[[Frame, Sequence[Detection]], None] = lambda frame, boxes: None
+    record: Callable[[Frame, Sequence[Detection]], None] = _unrecorded
     candidates: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
     active: dict[str, Active] = field(default_factory=dict)
     looks: dict[str, OpenLook] = field(default_factory=dict)
@@ -222,7 +230,7 @@ class Watch:
 
     def _view(self, seen: Seen) -> Callable[[float, float], bool]:
         if seen.ground is None:
-            return lambda x_m, y_m: False
+            return _out_of_view
         ground, limit_m = seen.ground, self.policy.view_limit_m
         position = seen.pose.position
         cx_m, cy_m = self.scene.frame.to_local(position.lat_deg, position.lon_deg)
@@ -290,14 +298,15 @@ class Watch:
     async def _looking(self, seen: Seen) -> list[tuple[str, Event]]:
         events: list[tuple[str, Event]] = []
         view = self._view(seen)
-        for mission_id, look in list(self.looks.items()):
-            best = None
-            if look.started.drone_sn == seen.frame.device_sn and view(look.x_m, look.y_m):
-                look, best = looked(look, seen.sightings)
-                if best is not None or look.frames == self.policy.look.frames:
-                    boxes = () if best is None else best.boxes
-                    look = replace(look, evidence=(await self._keep(seen, boxes),))
-                self.looks[mission_id] = look
+        for mission_id, open_look in list(self.looks.items()):
+            own = open_look.started.drone_sn == seen.frame.device_sn
+            if not own or not view(open_look.x_m, open_look.y_m):
+                continue
+            look, best = looked(open_look, seen.sightings)
+            if best is not None or look.frames == self.policy.look.frames:
+                boxes = () if best is None else best.boxes
+                look = replace(look, evidence=(await self._keep(seen, boxes),))
+            self.looks[mission_id] = look
         events += self._concluded(seen.frame.at)
         return events
 

@@ -1,0 +1,1 @@
+"""ingest: device bytes become observations and are kept; frames become hazards."""

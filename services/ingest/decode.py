@@ -1,0 +1,33 @@
+"""Which adapter reads a topic; whatever it cannot take becomes a Refusal. Pure.
+
+A new vendor is one adapter file and one line of ADAPTERS.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from domain.observation import Refusal
+from runtime.bus import matches
+from runtime.topics import DJI_UP_FILTERS, TELEMETRY_FILTER
+from services.ingest import compact, dji
+from services.ingest.devices import Devices
+from services.ingest.dji import Heard
+from services.ingest.fields import Unreadable
+
+Adapter = Callable[[str, bytes, datetime, Devices], Heard]
+
+ADAPTERS: tuple[tuple[str, Adapter], ...] = (
+    *((topic_filter, dji.read) for topic_filter in DJI_UP_FILTERS),
+    (TELEMETRY_FILTER, compact.read),
+)
+
+
+def decode(topic: str, payload: bytes, received_at: datetime, devices: Devices) -> Heard | Refusal:
+    """Return what the message says, or why it cannot be taken. Never raises."""
+    for topic_filter, adapter in ADAPTERS:
+        if matches(topic_filter, topic):
+            try:
+                return adapter(topic, payload, received_at, devices)
+            except (Unreadable, OverflowError, RecursionError) as error:
+                return Refusal(topic, payload, str(error), received_at)
+    return Refusal(topic, payload, f"nobody reads the topic {topic}", received_at)

@@ -1,0 +1,285 @@
+"""What ingest keeps in PostgreSQL. Every method works inside the caller's ledger transaction."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from domain.codec import instant_text, to_plain
+from domain.observation import (
+    AlarmSet,
+    DeviceAlarm,
+    FlightReport,
+    Refusal,
+    Telemetry,
+    Topology,
+)
+from runtime.database import Pool
+from runtime.ledger import Transaction
+
+LATEST_FIELDS = (
+    "position",
+    "height_ellipsoid_m",
+    "height_rel_m",
+    "height_agl_m",
+    "heading_deg",
+    "speed_m_s",
+    "climb_m_s",
+    "battery_pct",
+    "phase",
+    "gimbal_pitch_deg",
+    "gimbal_yaw_deg",
+    "wind_m_s",
+    "rain_level",
+    "dock_cover_open",
+    "drone_in_dock",
+)
+DAYS_AHEAD = 2
+STALE_ALARM_S = 60.0
+AlarmChange = tuple[tuple[DeviceAlarm, ...], tuple[DeviceAlarm, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One telemetry message with the grid cell its position lies in."""
+
+    telemetry: Telemetry
+    cell_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A device's newest state: every field with the device time it was last told at."""
+
+    device_sn: str
+    kind: str
+    at: datetime
+    fields: Mapping[str, Any]
+
+
+class IngestStore(Protocol):
+    async def prepare_days(self, today: date) -> None: ...
+    async def save(self, tx: Transaction, rows: Sequence[Row]) -> int:
+        """Keep messages once each and merge the newest state; return how many were new."""
+        ...
+
+    async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None: ...
+    async def linked(self, tx: Transaction, topology: Topology) -> bool:
+        """Remember what a gateway reaches; tell whether that is a change."""
+        ...
+
+    async def alarms(self, tx: Transaction, current: AlarmSet) -> AlarmChange:
+        """Replace a device's alarm set; return (raised, cleared). A stale set changes nothing."""
+        ...
+
+    async def flew(self, tx: Transaction, report: FlightReport) -> bool:
+        """Remember a flight's status, step and waypoint; tell whether any changed."""
+        ...
+
+    async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
+        """Return states changed after a mark, and the new mark."""
+        ...
+
+
+def merge(
+    fields: dict[str, Any], field_at: dict[str, str], message: Telemetry
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the state after one message; a field told at a later time is never overwritten."""
+    stamp = instant_text(message.at)
+    fields, field_at = dict(fields), dict(field_at)
+    for name in LATEST_FIELDS:
+        value = getattr(message, name)
+        if value is not None and stamp >= field_at.get(name, ""):
+            fields[name], field_at[name] = to_plain(value), stamp
+    return fields, field_at
+
+
+def alarm_change(
+    before: Sequence[DeviceAlarm], told_at: datetime | None, current: AlarmSet
+) -> AlarmChange | None:
+    """Return (raised, cleared), or None for a set older than the one already told."""
+    if told_at is not None and (told_at - current.at).total_seconds() > STALE_ALARM_S:
+        return None
+    had = {(a.code, a.component): a for a in before}
+    has = {(a.code, a.component): a for a in current.alarms}
+    raised = tuple(a for key, a in has.items() if key not in had)
+    return raised, tuple(a for key, a in had.items() if key not in has)
+
+
+class PostgresIngestStore:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def prepare_days(self, today: date) -> None:
+        """Make the partitions of yesterday, today and the days ahead."""
+        async with self._pool.connection() as connection:
+            for offset in range(-1, DAYS_AHEAD + 1):
+                day = today + timedelta(days=offset)
+                await connection.execute("SELECT telemetry_day(%s)", [day])
+
+    async def save(self, tx: Transaction, rows: Sequence[Row]) -> int:
+        if not rows:
+            return 0
+        columns = list(zip(*(_columns(row) for row in rows), strict=True))
+        cursor = await tx.connection.execute(
+            "INSERT INTO telemetry (device_sn, at, key, received_at, kind, lat_deg, lon_deg,"
+            " height_ellipsoid_m, height_rel_m, height_agl_m, heading_deg, speed_m_s, climb_m_s,"
+            " battery_pct, phase, cell_code, time_clamped)"
+            " SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[],"
+            " %s::text[], %s::float8[], %s::float8[], %s::real[], %s::real[], %s::real[],"
+            " %s::real[], %s::real[], %s::real[], %s::real[], %s::text[], %s::text[], %s::bool[])"
+            " ON CONFLICT DO NOTHING",
+            [list(column) for column in columns],
+        )
+        await self._merge_latest(tx.connection, [row.telemetry for row in rows])
+        return cursor.rowcount
+
+    async def _merge_latest(
+        self, connection: psycopg.AsyncConnection[Any], messages: Sequence[Telemetry]
+    ) -> None:
+        names = sorted({m.device_sn for m in messages})
+        cursor = await connection.execute(
+            "SELECT device_sn, fields, field_at, at FROM latest"
+            " WHERE device_sn = ANY(%s) ORDER BY device_sn FOR UPDATE",
+            [names],
+        )
+        states = {sn: (fields, stamps, at) for sn, fields, stamps, at in await cursor.fetchall()}
+        kinds = {}
+        for message in messages:
+            fields, stamps, at = states.get(message.device_sn, ({}, {}, message.at))
+            fields, stamps = merge(fields, stamps, message)
+            states[message.device_sn] = (fields, stamps, max(at, message.at))
+            kinds[message.device_sn] = message.device_kind.value
+        async with connection.cursor() as writer:
+            await writer.executemany(
+                "INSERT INTO latest VALUES (%s, %s, %s, nextval('latest_change'), %s, %s)"
+                " ON CONFLICT (device_sn) DO UPDATE SET at = excluded.at,"
+                " changed = excluded.changed, fields = excluded.fields,"
+                " field_at = excluded.field_at",
+                [
+                    (sn, kinds[sn], states[sn][2], Jsonb(states[sn][0]), Jsonb(states[sn][1]))
+                    for sn in names
+                ],
+            )
+
+    async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None:
+        async with tx.connection.cursor() as cursor:
+            await cursor.executemany(
+                "INSERT INTO dead_letter (digest, topic, payload, reason, received_at)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (digest) DO NOTHING",
+                [(digest(r), r.topic, r.payload, r.reason, r.received_at) for r in refusals],
+            )
+
+    async def linked(self, tx: Transaction, topology: Topology) -> bool:
+        cursor = await tx.connection.execute(
+            "INSERT INTO gateway_link VALUES (%s, %s) ON CONFLICT (gateway_sn) DO UPDATE"
+            " SET drone_sns = excluded.drone_sns"
+            " WHERE gateway_link.drone_sns IS DISTINCT FROM excluded.drone_sns",
+            [topology.gateway_sn, list(topology.drone_sns)],
+        )
+        return cursor.rowcount > 0
+
+    async def alarms(self, tx: Transaction, current: AlarmSet) -> AlarmChange:
+        connection, sn = tx.connection, current.device_sn
+        told = await (
+            await connection.execute("SELECT at FROM device_alarm_told WHERE device_sn = %s", [sn])
+        ).fetchone()
+        cursor = await connection.execute(
+            "SELECT code, level, component FROM device_alarm WHERE device_sn = %s", [sn]
+        )
+        before = [DeviceAlarm(*row) for row in await cursor.fetchall()]
+        change = alarm_change(before, told[0] if told else None, current)
+        if change is None:
+            return (), ()
+        raised, cleared = change
+        async with connection.cursor() as writer:
+            await writer.executemany(
+                "DELETE FROM device_alarm WHERE device_sn = %s AND code = %s AND component = %s",
+                [(sn, a.code, a.component) for a in cleared],
+            )
+            await writer.executemany(
+                "INSERT INTO device_alarm VALUES (%s, %s, %s, %s, %s)",
+                [(sn, a.code, a.component, a.level, current.at) for a in raised],
+            )
+        await connection.execute(
+            "INSERT INTO device_alarm_told VALUES (%s, %s)"
+            " ON CONFLICT (device_sn) DO UPDATE SET at = excluded.at",
+            [sn, current.at],
+        )
+        return raised, cleared
+
+    async def flew(self, tx: Transaction, report: FlightReport) -> bool:
+        cursor = await tx.connection.execute(
+            "INSERT INTO flight_told VALUES (%(id)s, %(status)s, %(step)s, %(waypoint)s)"
+            " ON CONFLICT (flight_id) DO UPDATE SET status = excluded.status,"
+            " step = excluded.step, waypoint_index = excluded.waypoint_index"
+            " WHERE (flight_told.status, flight_told.step, flight_told.waypoint_index)"
+            " IS DISTINCT FROM (excluded.status, excluded.step, excluded.waypoint_index)",
+            {
+                "id": report.flight_id,
+                "status": report.status,
+                "step": report.step,
+                "waypoint": report.waypoint_index,
+            },
+        )
+        return cursor.rowcount > 0
+
+    async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
+        return await read_latest(self._pool, changed_after)
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many telemetry rows and dead letters are kept."""
+        async with self._pool.connection() as connection:
+            row = await (
+                await connection.execute(
+                    "SELECT (SELECT count(*) FROM telemetry),"
+                    " (SELECT count(*) FROM dead_letter WHERE state = 'new')"
+                )
+            ).fetchone()
+        assert row is not None
+        return {"telemetry": int(row[0]), "dead_letters": int(row[1])}
+
+
+async def read_latest(pool: Pool, changed_after: int = 0) -> tuple[list[Latest], int]:
+    """Return the states changed after a mark, and the mark to ask with next time."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT device_sn, kind, at, fields, changed FROM latest"
+            " WHERE changed > %s ORDER BY changed",
+            [changed_after],
+        )
+        rows = await cursor.fetchall()
+    states = [Latest(sn, kind, at, fields) for sn, kind, at, fields, _ in rows]
+    return states, rows[-1][4] if rows else changed_after
+
+
+def digest(refusal: Refusal) -> bytes:
+    """Return what tells one refused message from another: its topic and bytes."""
+    return hashlib.sha256(refusal.topic.encode() + b"\0" + refusal.payload).digest()
+
+
+def _columns(row: Row) -> tuple[Any, ...]:
+    t = row.telemetry
+    return (
+        t.device_sn,
+        t.at,
+        t.key,
+        t.received_at,
+        t.device_kind.value,
+        None if t.position is None else t.position.lat_deg,
+        None if t.position is None else t.position.lon_deg,
+        t.height_ellipsoid_m,
+        t.height_rel_m,
+        t.height_agl_m,
+        t.heading_deg,
+        t.speed_m_s,
+        t.climb_m_s,
+        t.battery_pct,
+        None if t.phase is None else t.phase.value,
+        row.cell_code,
+        t.time_clamped,
+    )

@@ -1,0 +1,85 @@
+"""The same store in memory, for a run inside one process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from domain.observation import AlarmSet, DeviceAlarm, FlightReport, Refusal, Telemetry, Topology
+from runtime.ledger import Transaction
+from services.ingest.store import AlarmChange, Latest, Row, alarm_change, digest, merge
+
+
+@dataclass(slots=True)
+class _State:
+    kind: str
+    at: datetime
+    changed: int
+    fields: dict[str, Any] = field(default_factory=dict)
+    field_at: dict[str, str] = field(default_factory=dict)
+
+
+class MemoryIngestStore:
+    """Ingest is the only writer here, so what its transaction writes is never taken back."""
+
+    def __init__(self) -> None:
+        self._keys: set[tuple[str, datetime, str]] = set()
+        self._states: dict[str, _State] = {}
+        self._links: dict[str, tuple[str, ...]] = {}
+        self._alarms: dict[str, tuple[DeviceAlarm, ...]] = {}
+        self._alarms_at: dict[str, datetime] = {}
+        self._flights: dict[str, tuple[str, int | None, int | None]] = {}
+        self._changes = 0
+        self.refusals: dict[bytes, Refusal] = {}
+
+    async def prepare_days(self, today: date) -> None:
+        return
+
+    async def save(self, tx: Transaction, rows: Sequence[Row]) -> int:
+        before = len(self._keys)
+        for row in rows:
+            message = row.telemetry
+            self._keys.add((message.device_sn, message.at, message.key))
+            self._merge(message)
+        return len(self._keys) - before
+
+    def _merge(self, message: Telemetry) -> None:
+        self._changes += 1
+        state = self._states.setdefault(
+            message.device_sn, _State(message.device_kind.value, message.at, 0)
+        )
+        state.fields, state.field_at = merge(state.fields, state.field_at, message)
+        state.at, state.changed = max(state.at, message.at), self._changes
+
+    async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None:
+        for refusal in refusals:
+            self.refusals.setdefault(digest(refusal), refusal)
+
+    async def linked(self, tx: Transaction, topology: Topology) -> bool:
+        changed = self._links.get(topology.gateway_sn) != topology.drone_sns
+        self._links[topology.gateway_sn] = topology.drone_sns
+        return changed
+
+    async def alarms(self, tx: Transaction, current: AlarmSet) -> AlarmChange:
+        sn = current.device_sn
+        change = alarm_change(self._alarms.get(sn, ()), self._alarms_at.get(sn), current)
+        if change is None:
+            return (), ()
+        self._alarms[sn], self._alarms_at[sn] = current.alarms, current.at
+        return change
+
+    async def flew(self, tx: Transaction, report: FlightReport) -> bool:
+        now = (report.status, report.step, report.waypoint_index)
+        changed = self._flights.get(report.flight_id) != now
+        self._flights[report.flight_id] = now
+        return changed
+
+    async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
+        states = sorted(self._states.items(), key=lambda item: item[1].changed)
+        newer = [
+            Latest(sn, s.kind, s.at, s.fields) for sn, s in states if s.changed > changed_after
+        ]
+        return newer, self._changes
+
+    async def counts(self) -> dict[str, int]:
+        return {"telemetry": len(self._keys), "dead_letters": len(self.refusals)}
