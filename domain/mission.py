@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.hazard import HazardKind
 from domain.place import Position
 
 
@@ -56,7 +57,10 @@ class Wayline:
 
 @dataclass(frozen=True, slots=True)
 class Mission:
-    """任务. `mission_id` is also the flight_id of its one sortie."""
+    """任务. `mission_id` is also the flight_id of its one sortie.
+
+    `target` and `kind` say where and for what kind of hazard a look is; a patrol has neither.
+    """
 
     mission_id: str
     purpose: MissionPurpose
@@ -69,6 +73,7 @@ class Mission:
     hazard_id: str | None = None
     target: Position | None = None
     reason: str = ""
+    kind: HazardKind | None = None
 
 
 class LookOutcome(StrEnum):
