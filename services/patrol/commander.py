@@ -1,0 +1,296 @@
+"""Carries decisions out: intents to the ledger first, then each command once, then its answer."""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from domain.device import Dock
+from domain.events import (
+    Event,
+    LookStarted,
+    MissionEnded,
+    MissionStepAnswered,
+    MissionStepIntended,
+)
+from domain.ids import derive
+from domain.mission import MissionPurpose
+from runtime.clock import Clock
+from runtime.ledger import Ledger, VersionConflict
+from services.patrol.conversation import Conversation, Resource
+from services.patrol.dock_state import DeviceNow
+from services.patrol.flight import (
+    End,
+    Flight,
+    GiveUpAnswer,
+    Intend,
+    Next,
+    Patience,
+    StartLook,
+    Step,
+    View,
+    decide,
+)
+from services.patrol.fold import Fold
+from services.patrol.gate import Stand, airtime_s
+from services.patrol.orders import METHODS, order
+from services.patrol.plan import PatrolGround
+from services.patrol.policy import PatrolPolicy, patience_s
+from services.patrol.store import PatrolStore
+from services.patrol.wpml import fingerprint
+
+log = structlog.get_logger(__name__)
+
+ANSWER_TRIES = 20
+_FRESH_NEWS_S = 20.0
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a commander works with; composed once by the loop."""
+
+    ledger: Ledger
+    store: PatrolStore
+    fold: Fold
+    ground: PatrolGround
+    clock: Clock
+    policy: PatrolPolicy
+    wayline_url: Callable[[str], str]
+
+
+def patience(policy: PatrolPolicy, rate: float) -> Patience:
+    """Return how long to wait at a clock's rate."""
+    return Patience(
+        reply_s=patience_s(policy.reply_limit_s, policy.reply_limit_wall_s, rate),
+        plan_stale_s=patience_s(policy.plan_stale_s, policy.plan_stale_wall_s, rate),
+        quiet_s=policy.quiet_limit_s,
+        idle_enough_s=patience_s(policy.idle_enough_s, policy.idle_enough_wall_s, rate),
+        look_s=patience_s(policy.look_limit_s, policy.look_limit_wall_s, rate),
+        look_grace_s=patience_s(policy.look_grace_s, policy.look_grace_wall_s, rate),
+        look_reach_s=policy.look_reach_limit_s,
+        home_retry_s=patience_s(policy.home_retry_s, policy.reply_limit_wall_s, rate),
+        home_tries=policy.home_tries,
+    )
+
+
+class Commander:
+    """The one who speaks to docks. `wake` is set whenever something may be decided anew."""
+
+    def __init__(self, around: Surroundings, conversation: Conversation, spawn: Spawn) -> None:
+        self.around = around
+        self.patience = patience(around.policy, around.clock.rate)
+        self.devices: dict[str, DeviceNow] = {}
+        self.wake = asyncio.Event()
+        self._conversation = conversation
+        self._spawn = spawn
+        self._in_flight: set[str] = set()
+        district = around.ground.district
+        self.docks = {d.sn: d for d in district.docks}
+        self.drones = {d.sn: d for d in district.drones}
+
+    @property
+    def stale_s(self) -> float:
+        """Clock seconds after which a device's word no longer counts."""
+        policy = self.around.policy
+        return patience_s(policy.osd_stale_s, policy.osd_stale_wall_s, self.around.clock.rate)
+
+    def stand(self, dock: Dock) -> Stand:
+        return Stand(self.devices.get(dock.sn), self.devices.get(dock.drone_sn))
+
+    def here(self, drone_sn: str, at: datetime) -> DeviceNow | None:
+        """Return an aircraft's state if its position is fresh."""
+        now = self.devices.get(drone_sn)
+        if now is None or now.position is None or now.positioned_at is None:
+            return None
+        return now if (at - now.positioned_at).total_seconds() <= self.stale_s else None
+
+    async def advance(self, flights: Sequence[Flight]) -> None:
+        """Decide and act for every open mission."""
+        at = self.around.clock.now()
+        asked = await self.around.store.home_requests()
+        by_id = {f.mission.mission_id: f for f in flights}
+        for flight in flights:
+            view = await self._view(flight, by_id, asked.get(flight.mission.mission_id), at)
+            await self._act(flight, decide(flight, view, at, self.patience), at)
+
+    async def take_late_replies(self, flights: Sequence[Flight]) -> None:
+        """Put answers that came after their limit, or after a restart, where they belong."""
+        late = self._conversation.late
+        while late:
+            reply = late.popleft()
+            for flight in flights:
+                for sent in flight.steps:
+                    if sent.transaction_id == reply.transaction_id and sent.result is None:
+                        answer = MissionStepAnswered(
+                            flight.mission.mission_id,
+                            sent.step,
+                            sent.transaction_id,
+                            reply.result,
+                        )
+                        await self._append_surely(flight.mission.mission_id, answer)
+
+    async def resource(self, flight_id: str) -> Resource | None:
+        """Return where a flight's wayline file is (asked by docks)."""
+        data = await self.around.store.kmz(flight_id)
+        if data is None:
+            return None
+        return Resource(self.around.wayline_url(flight_id), fingerprint(data))
+
+    async def _view(
+        self, flight: Flight, by_id: dict[str, Flight], asked_by: str | None, at: datetime
+    ) -> View:
+        mission = flight.mission
+        other_id = flight.carrier_id or flight.diverted_for
+        other = by_id.get(other_id) if other_id is not None else None
+        if other is None and other_id is not None:
+            other = await self.around.store.flight(other_id)
+        dock = self.devices.get(mission.dock_sn)
+        heard = dock is not None and (at - dock.heard_at).total_seconds() <= self.stale_s
+        return View(
+            dock_idle_since=dock.idle_since if dock is not None and heard else None,
+            over_target=self._over_target(flight, at),
+            other=other,
+            can_finish=self._can_finish(flight, at),
+            home_asked_by=asked_by,
+            in_flight=frozenset(self._in_flight),
+        )
+
+    def _over_target(self, flight: Flight, at: datetime) -> bool:
+        """The dock says so; or its word is old and the aircraft is there by its own position."""
+        target = flight.mission.target
+        if flight.status == "wayline_ok":
+            return True
+        now = self.here(flight.mission.drone_sn, at)
+        news = flight.progressed_at or flight.changed_at
+        if target is None or now is None or now.position is None:
+            return False
+        if (at - news).total_seconds() < _FRESH_NEWS_S:
+            return False
+        local = self.around.ground.local
+        apart_m = math.dist(local(now.position), local(target))
+        return apart_m <= self.around.policy.over_target_m
+
+    def _can_finish(self, flight: Flight, at: datetime) -> bool:
+        """Tell whether a patrol turned aside may fly on afterwards."""
+        if flight.released_cells:
+            return False
+        now = self.here(flight.mission.drone_sn, at)
+        drone = self.drones[flight.mission.drone_sn]
+        if now is None or now.battery_pct is None:
+            return True
+        return airtime_s(drone, now.battery_pct, self.around.policy) >= remaining_s(flight)
+
+    async def _act(self, flight: Flight, step: Next, at: datetime) -> None:
+        mission = flight.mission
+        match step:
+            case None:
+                return
+            case Intend():
+                await self._intend(flight, step, at)
+            case GiveUpAnswer(step=name, transaction_id=tid):
+                answer = MissionStepAnswered(mission.mission_id, name, tid, None)
+                await self.append(mission.mission_id, [answer], at, expected=flight.version)
+            case StartLook():
+                await self._start_look(flight, at)
+            case End(outcome=outcome, reason=reason):
+                ended = MissionEnded(mission.mission_id, outcome, reason)
+                await self.append(mission.mission_id, [ended], at, expected=flight.version)
+
+    async def _start_look(self, flight: Flight, at: datetime) -> None:
+        mission = flight.mission
+        if mission.target is None or mission.kind is None:
+            raise ValueError(f"{mission.mission_id} is a look without a target and a kind")
+        started = LookStarted(
+            mission_id=mission.mission_id,
+            purpose=mission.purpose,
+            drone_sn=mission.drone_sn,
+            target=mission.target,
+            kind=mission.kind,
+            radius_m=self.around.policy.look_radius_m,
+            incident_id=mission.incident_id,
+            hazard_id=mission.hazard_id,
+            deadline_at=at + timedelta(seconds=self.patience.look_s),
+        )
+        await self.append(mission.mission_id, [started], at, expected=flight.version)
+
+    async def _intend(self, flight: Flight, intent: Intend, at: datetime) -> None:
+        """Commit the intent; only who committed it sends, and sends once."""
+        mission, step = flight.mission, intent.step
+        dock, drone = self.docks[mission.dock_sn], self.drones[mission.drone_sn]
+        file = await self.resource(mission.mission_id) if step is Step.PREPARE else None
+        data = order(step, mission, dock, drone, file, at, self.around.policy)
+        count = sum(1 for s in flight.steps if s.step == step)
+        tid = derive("tid", mission.mission_id, step.value, str(count))
+        intended = MissionStepIntended(mission.mission_id, dock.sn, step.value, tid)
+        self._in_flight.add(tid)
+        committed = await self.append(
+            mission.mission_id, [intended], at, actor=intent.actor, expected=flight.version
+        )
+        if not committed:
+            self._in_flight.discard(tid)
+            return
+        self._spawn(self._send(mission.mission_id, dock, step, tid, data))
+
+    async def _send(
+        self, mission_id: str, dock: Dock, step: Step, tid: str, data: dict[str, Any]
+    ) -> None:
+        result = await self._conversation.ask(
+            dock.sn,
+            METHODS[step],
+            data,
+            tid,
+            derive("bid", mission_id),
+            self.patience.reply_s,
+        )
+        log.info("step answered", mission=mission_id, step=step.value, result=result)
+        await self._append_surely(
+            mission_id, MissionStepAnswered(mission_id, step.value, tid, result)
+        )
+        self._in_flight.discard(tid)
+        self.wake.set()
+
+    async def _append_surely(self, mission_id: str, event: Event) -> None:
+        """Append after whatever is there: an answer must not be lost to a conflict."""
+        for _ in range(ANSWER_TRIES):
+            if await self.append(mission_id, [event], self.around.clock.now()):
+                return
+        raise VersionConflict(f"mission/{mission_id} was written {ANSWER_TRIES} times meanwhile")
+
+    async def append(
+        self,
+        mission_id: str,
+        events: Sequence[Event],
+        at: datetime,
+        *,
+        actor: str = "patrol",
+        expected: int | None = None,
+    ) -> bool:
+        """Append to a mission's stream and apply at once; False when another wrote first."""
+        try:
+            async with self.around.ledger.transaction() as tx:
+                version = await tx.append(
+                    f"mission/{mission_id}", events, at=at, actor=actor, expected_version=expected
+                )
+                for i, event in enumerate(events):
+                    place = version - len(events) + 1 + i
+                    await self.around.fold.event(tx, event, at, place)
+        except VersionConflict as conflict:
+            log.info("mission moved on meanwhile", conflict=str(conflict))
+            return False
+        self.wake.set()
+        return True
+
+
+def remaining_s(flight: Flight) -> float:
+    """Return the seconds of path a patrol has left, by its last waypoint."""
+    wayline = flight.mission.wayline
+    if flight.mission.purpose is not MissionPurpose.PATROL or len(wayline.waypoints) < 2:
+        return 0.0
+    done = (flight.waypoint_index or 0) / (len(wayline.waypoints) - 1)
+    return wayline.flight_time_s * max(0.0, 1.0 - done)

@@ -1,0 +1,147 @@
+"""Ledger entries into patrol's read tables.
+
+Mission events are applied twice, by whoever appends them (at once, in the same transaction) and by
+the follower; a stream's version says which of the two came first. Everything else is the
+follower's alone.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+import structlog
+
+from domain.district import District
+from domain.events import (
+    CellSeen,
+    Event,
+    HazardRaised,
+    IncidentClosed,
+    IncidentDismissed,
+    LookConcluded,
+    MissionEnded,
+    MissionPlanned,
+    VerificationRequested,
+)
+from domain.mission import Mission, MissionOutcome, MissionPurpose
+from geo.routes import FlightModel
+from runtime.ledger import Entry, Transaction
+from services.patrol.flight import Flight, evolve, opened, touched
+from services.patrol.looks import already_wanted, wanted
+from services.patrol.policy import PatrolPolicy
+from services.patrol.store import PatrolStore
+from services.patrol.wpml import airframe, kmz
+
+log = structlog.get_logger(__name__)
+
+_FLOWN = (MissionOutcome.COMPLETED, MissionOutcome.PARTIAL)
+
+
+class Fold:
+    """Applies events for one district. Holds no state of its own."""
+
+    def __init__(self, store: PatrolStore, district: District, policy: PatrolPolicy) -> None:
+        self._store = store
+        self._policy = policy
+        self._drones = {d.sn: d for d in district.drones}
+
+    async def entry(self, tx: Transaction, entry: Entry) -> None:
+        """Apply one ledger entry (the follower's handler)."""
+        stream, _, _ = entry.stream.partition("/")
+        version = entry.version if stream == "mission" else None
+        await self.event(tx, entry.event, entry.at, version)
+        match entry.event:
+            case CellSeen(cell_code=code, seen_at=seen_at):
+                await self._store.saw(tx, code, seen_at)
+            case MissionEnded():
+                await self._ended(tx, entry.event, entry.at)
+            case LookConcluded(mission_id=mission_id):
+                await self._drop_given(tx, mission_id)
+            case HazardRaised() | VerificationRequested():
+                await self._want(tx, entry.event, entry.at)
+            case (
+                IncidentClosed(incident_id=incident_id) | IncidentDismissed(incident_id=incident_id)
+            ):
+                for look in await self._store.looks(tx):
+                    if look.incident_id == incident_id:
+                        await self._store.drop_look(tx, look.look_id)
+            case _:
+                pass
+
+    async def event(self, tx: Transaction, event: Event, at: datetime, version: int | None) -> None:
+        """Apply one event to the flights it touches; `version` is its place in mission/<id>."""
+        for mission_id in touched(event):
+            flight = await self._store.locked(tx, mission_id)
+            if flight is None:
+                if isinstance(event, MissionPlanned):
+                    await self._open(tx, event, at)
+                continue
+            if version is not None:
+                if version != flight.version + 1:
+                    continue
+                flight = replace(flight, version=version)
+            folded = evolve(flight, event, at)
+            if folded != flight or version is not None:
+                await self._store.put(tx, folded)
+
+    async def _open(self, tx: Transaction, event: MissionPlanned, at: datetime) -> None:
+        mission = event.mission
+        carrier_id = await self._store.carrier_of(tx, mission.mission_id)
+        await self._store.put(tx, opened(event, at, carrier_id), self.wayline_file(mission))
+
+    def wayline_file(self, mission: Mission) -> bytes | None:
+        """Return the KMZ of a patrol; looks carry none."""
+        drone = self._drones.get(mission.drone_sn)
+        frame = airframe(drone.model) if drone is not None else None
+        if mission.purpose is not MissionPurpose.PATROL or drone is None or frame is None:
+            return None
+        policy = self._policy
+        model = FlightModel(drone.cruise_m_s, policy.accel_m_s2, policy.corner_cut_m)
+        return kmz(mission, frame, model)
+
+    async def _ended(self, tx: Transaction, event: MissionEnded, at: datetime) -> None:
+        flight = await self._store.locked(tx, event.mission_id)
+        if flight is None:
+            return
+        if flight.mission.purpose is MissionPurpose.PATROL:
+            if event.outcome in _FLOWN:
+                await self._store.flew(tx, _flown_cells(flight), at)
+            return
+        for look in await self._store.looks(tx):
+            if look.mission_id() == event.mission_id and event.outcome is MissionOutcome.COMPLETED:
+                await self._store.drop_look(tx, look.look_id)
+            elif look.mission_id() == event.mission_id:
+                await self._store.want(tx, replace(look, tries=look.tries + 1))
+
+    async def _drop_given(self, tx: Transaction, mission_id: str) -> None:
+        for look in await self._store.looks(tx):
+            if look.given_by(mission_id):
+                await self._store.drop_look(tx, look.look_id)
+
+    async def _want(
+        self, tx: Transaction, event: HazardRaised | VerificationRequested, at: datetime
+    ) -> None:
+        look = wanted(event, at, self._policy)
+        if look is None:
+            return
+        queue = await self._store.looks(tx)
+        for old in queue:
+            if old.expires_at <= at or old.tries >= self._policy.look_tries:
+                await self._store.drop_look(tx, old.look_id)
+        live = [old for old in queue if old.expires_at > at]
+        if already_wanted(look, live, self._policy):
+            return
+        if len(live) >= self._policy.looks_limit:
+            log.warning("look not queued", look_id=look.look_id, waiting=len(live))
+            return
+        await self._store.want(tx, look)
+
+
+def _flown_cells(flight: Flight) -> tuple[str, ...]:
+    """Cells of a flight that came home early are taken for flown up to its last waypoint."""
+    mission = flight.mission
+    if flight.outcome is MissionOutcome.COMPLETED or flight.waypoint_index is None:
+        return mission.cell_codes
+    ahead = {
+        w.cell_code for w in mission.wayline.waypoints[flight.waypoint_index + 1 :] if w.cell_code
+    }
+    return tuple(code for code in mission.cell_codes if code not in ahead)

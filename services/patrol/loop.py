@@ -1,0 +1,316 @@
+"""The patrol part: follows the ledger, hears the docks, plans, and commands.
+
+`run` is the composition: a follower folds the ledger into the store, a listener takes replies, a
+hearer keeps what docks say of themselves, and the drive loop decides each few clock seconds or as
+soon as something new is known.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from domain.codec import instant_text
+from domain.device import Dock, Drone
+from domain.district import District
+from domain.events import MissionDiverted, MissionPlanned
+from domain.ids import derive
+from domain.mission import Mission, MissionPurpose, MissionState, Wayline, Waypoint
+from runtime.bus import Bus
+from runtime.clock import Clock
+from runtime.follower import follow
+from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
+from runtime.topics import OSD_FILTER
+from services.patrol import divert, schedule
+from services.patrol.commander import Commander, Surroundings, remaining_s
+from services.patrol.conversation import Conversation
+from services.patrol.dock_state import heard
+from services.patrol.flight import Flight, Step, touched
+from services.patrol.fold import Fold
+from services.patrol.gate import refusals
+from services.patrol.looks import WantedLook, in_order
+from services.patrol.plan import PatrolGround, Sortie, wayline
+from services.patrol.policy import PatrolPolicy, patience_s
+from services.patrol.store import DroneTakenError, PatrolStore
+from services.patrol.wpml import airframe
+
+log = structlog.get_logger(__name__)
+
+FOLLOWER = "patrol"
+_ON_WAYLINE_STEPS = (None, 24, 25)
+
+
+async def run(
+    ledger: Ledger,
+    bus: Bus,
+    store: PatrolStore,
+    district: District,
+    clock: Clock,
+    policy: PatrolPolicy,
+    wayline_url: Callable[[str], str],
+) -> None:
+    """Run until cancelled. `wayline_url` gives the address of a mission's KMZ for its dock."""
+    fold = Fold(store, district, policy)
+    ground = PatrolGround(district, policy)
+    around = Surroundings(ledger, store, fold, ground, clock, policy, wayline_url)
+    async with asyncio.TaskGroup() as tasks:
+        conversation = Conversation(bus, clock, policy.late_replies_limit)
+        commander = Commander(around, conversation, tasks.create_task)
+        conversation.on_late = commander.wake.set
+        tasks.create_task(conversation.listen(commander.resource))
+        tasks.create_task(hear(bus, clock, commander))
+        handle = partial(_fold_and_wake, fold, commander.wake)
+        tasks.create_task(follow(ledger, FOLLOWER, handle))
+        tasks.create_task(drive(commander))
+
+
+async def _fold_and_wake(fold: Fold, wake: asyncio.Event, tx: Transaction, entry: Entry) -> None:
+    await fold.entry(tx, entry)
+    if touched(entry.event) or entry.kind in ("hazard.raised", "incident.verification_requested"):
+        tx.after_commit(wake.set)
+
+
+async def hear(bus: Bus, clock: Clock, commander: Commander) -> None:
+    """Keep the latest state of every dock and aircraft that speaks."""
+    known = set(commander.docks) | set(commander.drones)
+    async with bus.subscribe([OSD_FILTER], 0) as messages:
+        async for message in messages:
+            sn = message.topic.split("/")[2]
+            if sn not in known:
+                continue
+            now = heard(commander.devices.get(sn), sn, message.payload, clock.now())
+            if now is not None:
+                commander.devices[sn] = now
+
+
+async def drive(commander: Commander) -> None:
+    """Decide and act, each tick or when woken, until cancelled."""
+    around = commander.around
+    policy, clock = around.policy, around.clock
+    tick_s = patience_s(policy.tick_s, policy.tick_wall_s, clock.rate)
+    planner = Planner(commander)
+    while True:
+        flights = await around.store.open_flights()
+        await commander.take_late_replies(flights)
+        await commander.advance(flights)
+        await planner.give_looks()
+        await planner.send_patrols()
+        await _rest(clock, commander.wake, tick_s)
+
+
+async def _rest(clock: Clock, wake: asyncio.Event, tick_s: float) -> None:
+    timer = asyncio.ensure_future(clock.sleep(tick_s))
+    woken = asyncio.ensure_future(wake.wait())
+    try:
+        await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
+        woken.cancel()
+    wake.clear()
+
+
+class Planner:
+    """Turns wanted looks and neglected cells into missions."""
+
+    def __init__(self, commander: Commander) -> None:
+        self._commander = commander
+        self._around = commander.around
+        self._planned_at: datetime | None = None
+        self._said: dict[str, str] = {}
+
+    async def give_looks(self) -> None:
+        """Choose a drone for each wanted look, the most urgent first."""
+        around, at = self._around, self._around.clock.now()
+        for look in in_order(await around.store.looks(), at, around.policy):
+            if await around.store.flight(look.mission_id()) is not None:
+                continue
+            flights = await around.store.open_flights()
+            if any(_same_errand(f.mission, look) for f in flights):
+                continue
+            target = around.ground.local(look.target)
+            candidates = [*self._idle(flights, at), *self._airborne(flights, at)]
+            choice = divert.choose(
+                around.ground, target, candidates, self._commander.patience.look_s
+            )
+            if isinstance(choice, divert.NoDrone):
+                self._say(look.look_id, " ".join(f"{sn}:{why}" for sn, why in choice.reasons))
+                continue
+            await self._plan_look(look, choice, flights, at)
+
+    async def send_patrols(self) -> None:
+        """Give the idle dock that is ready the most neglected cells; one dock each interval."""
+        around, at = self._around, self._around.clock.now()
+        waited = self._planned_at
+        if waited is not None and (at - waited).total_seconds() < around.policy.plan_every_s:
+            return
+        self._planned_at = at
+        flights = await around.store.open_flights()
+        visits = None
+        for candidate in self._idle(flights, at):
+            dock = self._commander.docks[candidate.dock_sn]
+            if airframe(candidate.drone.model) is None:
+                self._say(dock.sn, f"model_unknown:{candidate.drone.model}")
+                continue
+            visits = visits if visits is not None else await around.store.visits()
+            taken = {
+                code
+                for f in flights
+                for code in f.mission.cell_codes
+                if code not in f.released_cells
+            }
+            flown = schedule.choose(
+                around.ground, dock, candidate.drone, candidate.battery_pct, visits, taken, at
+            )
+            if isinstance(flown, schedule.NoSortie):
+                self._say(dock.sn, flown.reason)
+                continue
+            await self._plan_patrol(dock, candidate.drone, flown, at)
+            return
+
+    def _say(self, about: str, why: str) -> None:
+        """Log a reason once, not each tick."""
+        if self._said.get(about) != why:
+            self._said[about] = why
+            log.info("stays", about=about, why=why)
+
+    def _idle(self, flights: Sequence[Flight], at: datetime) -> list[divert.Candidate]:
+        commander = self._commander
+        busy = {f.mission.drone_sn for f in flights}
+        found = []
+        for dock in commander.docks.values():
+            drone = commander.drones.get(dock.drone_sn)
+            if drone is None or drone.sn in busy:
+                continue
+            stand = commander.stand(dock)
+            why = refusals(stand, at, commander.stale_s, self._around.policy)
+            battery = stand.battery_pct()
+            if why or battery is None:
+                self._say(dock.sn, " ".join(why))
+                continue
+            home = self._around.ground.docks[dock.sn]
+            found.append(divert.Candidate(dock.sn, drone, home, home, battery))
+        return found
+
+    def _airborne(self, flights: Sequence[Flight], at: datetime) -> list[divert.Candidate]:
+        """Patrols on their wayline, with nothing asked of them that is not yet answered."""
+        commander, found = self._commander, []
+        for flight in flights:
+            on_way = (
+                flight.mission.purpose is MissionPurpose.PATROL
+                and flight.state is MissionState.FLYING
+                and flight.status == "in_progress"
+                and flight.current_step in _ON_WAYLINE_STEPS
+                and flight.pending() is None
+                and flight.last(Step.RETURN_HOME) is None
+            )
+            now = commander.here(flight.mission.drone_sn, at)
+            if not on_way or now is None or now.position is None or now.battery_pct is None:
+                continue
+            mission = flight.mission
+            found.append(
+                divert.Candidate(
+                    mission.dock_sn,
+                    commander.drones[mission.drone_sn],
+                    self._around.ground.local(now.position),
+                    self._around.ground.docks[mission.dock_sn],
+                    now.battery_pct,
+                    mission.mission_id,
+                    remaining_s(flight),
+                )
+            )
+        return found
+
+    async def _plan_look(
+        self,
+        look: WantedLook,
+        choice: divert.Choice,
+        flights: Sequence[Flight],
+        at: datetime,
+    ) -> None:
+        candidate, policy = choice.candidate, self._around.policy
+        point = Waypoint(look.target, policy.look_height_agl_m, candidate.drone.cruise_m_s)
+        mission = Mission(
+            mission_id=look.mission_id(),
+            purpose=look.purpose,
+            dock_sn=candidate.dock_sn,
+            drone_sn=candidate.drone.sn,
+            planned_at=at,
+            cell_codes=(),
+            wayline=Wayline((point,), 0.0, round(choice.eta_s, 1)),
+            incident_id=look.incident_id,
+            hazard_id=look.hazard_id,
+            target=look.target,
+            reason=choice.reason,
+            kind=look.kind,
+        )
+        carrier = next((f for f in flights if f.mission.mission_id == candidate.patrol_id), None)
+        await self._commit(mission, carrier, choice, at)
+
+    async def _plan_patrol(self, dock: Dock, drone: Drone, flown: Sortie, at: datetime) -> None:
+        mission = Mission(
+            mission_id=derive("mission", "patrol", dock.sn, instant_text(at)),
+            purpose=MissionPurpose.PATROL,
+            dock_sn=dock.sn,
+            drone_sn=drone.sn,
+            planned_at=at,
+            cell_codes=flown.cell_codes,
+            wayline=wayline(self._around.ground, drone, flown),
+            reason="most_neglected",
+        )
+        await self._commit(mission, None, None, at)
+
+    async def _commit(
+        self, mission: Mission, carrier: Flight | None, choice: divert.Choice | None, at: datetime
+    ) -> None:
+        """Append the plan, and the diversion it needs, in one transaction; a drone taken or a
+        flight moved on meanwhile leaves nothing behind."""
+        around = self._around
+        try:
+            async with around.ledger.transaction() as tx:
+                if carrier is not None and choice is not None:
+                    diverted = MissionDiverted(
+                        carrier.mission.mission_id,
+                        mission.mission_id,
+                        () if choice.resumes else cells_ahead(carrier),
+                        choice.reason,
+                    )
+                    stream = f"mission/{carrier.mission.mission_id}"
+                    version = await tx.append(
+                        stream, [diverted], at=at, actor="patrol", expected_version=carrier.version
+                    )
+                    await around.fold.event(tx, diverted, at, version)
+                planned = MissionPlanned(mission)
+                stream = f"mission/{mission.mission_id}"
+                await tx.append(stream, [planned], at=at, actor="patrol", expected_version=0)
+                await around.fold.event(tx, planned, at, 1)
+        except (VersionConflict, DroneTakenError) as refusal:
+            log.info("plan dropped", mission=mission.mission_id, why=repr(refusal))
+            return
+        self._said.pop(mission.dock_sn, None)
+        self._commander.wake.set()
+        log.info(
+            "mission planned",
+            mission=mission.mission_id,
+            purpose=mission.purpose.value,
+            dock=mission.dock_sn,
+            cells=len(mission.cell_codes),
+            flight_s=mission.wayline.flight_time_s,
+            why=mission.reason,
+        )
+
+
+def cells_ahead(flight: Flight) -> tuple[str, ...]:
+    """Return the cells a patrol has not finished."""
+    ahead = flight.mission.wayline.waypoints[(flight.waypoint_index or 0) :]
+    marked = dict.fromkeys(w.cell_code for w in ahead if w.cell_code is not None)
+    return tuple(marked)
+
+
+def _same_errand(mission: Mission, look: WantedLook) -> bool:
+    if mission.purpose is not look.purpose:
+        return False
+    if look.incident_id is not None:
+        return mission.incident_id == look.incident_id
+    return mission.hazard_id == look.hazard_id

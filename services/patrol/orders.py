@@ -1,0 +1,99 @@
+"""A mission's steps as DJI service calls (Cloud API, Dock 2: wayline tasks and live flight)."""
+
+from datetime import datetime
+from typing import Any
+
+from domain.device import Dock, Drone
+from domain.mission import Mission
+from services.patrol.conversation import Resource
+from services.patrol.flight import Step
+from services.patrol.policy import PatrolPolicy
+
+_RTH_PRESET = 1
+_LOST_TASK_RTH = 0
+_LOST_RC_RTH = 2
+_COMMANDER_LOST_CONTINUE = 0
+_COMMANDER_PRESET_HEIGHT = 1
+_RTH_ABOVE_PATROL_M = 10.0
+
+METHODS = {
+    Step.PREPARE: "flighttask_prepare",
+    Step.EXECUTE: "flighttask_execute",
+    Step.TAKEOFF_TO_POINT: "takeoff_to_point",
+    Step.FLY_TO_POINT: "fly_to_point",
+    Step.PAUSE: "flighttask_pause",
+    Step.RECOVERY: "flighttask_recovery",
+    Step.RETURN_HOME: "return_home",
+}
+
+
+def order(
+    step: Step,
+    mission: Mission,
+    dock: Dock,
+    drone: Drone,
+    file: Resource | None,
+    at: datetime,
+    policy: PatrolPolicy,
+) -> dict[str, Any]:
+    """Return the `data` of a step's service call.
+
+    Raises ValueError for a step that lacks what it needs (a file, a target).
+    """
+    match step:
+        case Step.PREPARE:
+            if file is None:
+                raise ValueError(f"{mission.mission_id} has no wayline file to prepare")
+            return {
+                "flight_id": mission.mission_id,
+                "execute_time": int(at.timestamp() * 1000),
+                "task_type": 0,
+                "file": {"url": file.url, "fingerprint": file.fingerprint},
+                "rth_altitude": int(policy.height_agl_m + _RTH_ABOVE_PATROL_M),
+                "rth_mode": _RTH_PRESET,
+                "out_of_control_action": _LOST_TASK_RTH,
+                "exit_wayline_when_rc_lost": 0,
+                "wayline_precision_type": 0,
+                "flight_safety_advance_check": 1,
+            }
+        case Step.EXECUTE:
+            return {"flight_id": mission.mission_id}
+        case Step.TAKEOFF_TO_POINT:
+            return _take_off(mission, dock, drone, policy)
+        case Step.FLY_TO_POINT:
+            target = _target(mission)
+            height_m = dock.height_ellipsoid_m + policy.look_height_agl_m
+            return {
+                "fly_to_id": mission.mission_id,
+                "max_speed": int(min(15.0, drone.cruise_m_s)),
+                "points": [{**target, "height": round(height_m, 2)}],
+            }
+        case Step.PAUSE | Step.RECOVERY | Step.RETURN_HOME:
+            return {}
+
+
+def _take_off(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) -> dict[str, Any]:
+    target = _target(mission)
+    return {
+        "flight_id": mission.mission_id,
+        "target_latitude": target["latitude"],
+        "target_longitude": target["longitude"],
+        "target_height": round(dock.height_ellipsoid_m + policy.look_height_agl_m, 2),
+        "security_takeoff_height": int(policy.look_height_agl_m),
+        "rth_mode": _RTH_PRESET,
+        "rth_altitude": int(policy.height_agl_m + _RTH_ABOVE_PATROL_M),
+        "rc_lost_action": _LOST_RC_RTH,
+        "commander_mode_lost_action": _COMMANDER_LOST_CONTINUE,
+        "commander_flight_mode": _COMMANDER_PRESET_HEIGHT,
+        "commander_flight_height": int(policy.look_height_agl_m),
+        "max_speed": int(min(15.0, drone.cruise_m_s)),
+    }
+
+
+def _target(mission: Mission) -> dict[str, float]:
+    if mission.target is None:
+        raise ValueError(f"{mission.mission_id} has no target to fly to")
+    return {
+        "latitude": round(mission.target.lat_deg, 8),
+        "longitude": round(mission.target.lon_deg, 8),
+    }

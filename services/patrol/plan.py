@@ -1,0 +1,200 @@
+"""Cells to a wayline: what each cell needs to be seen whole, and one path over several of them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import shapely
+from shapely.geometry import MultiPolygon, Polygon
+
+from domain.device import Dock, Drone
+from domain.district import District
+from domain.mission import Wayline, Waypoint
+from domain.place import Position
+from geo.airspace import closed_ground, open_sky, volumes
+from geo.coverage import NoSweep, Sweep, swath_m, sweep
+from geo.frames import LocalFrame
+from geo.routes import FlightModel, Point, flight_time_s, length_m
+from geo.shapes import local_geometry
+from services.patrol.policy import PatrolPolicy
+
+_LEFT_OUT_SHARE = 0.001
+_APART_M = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CellPath:
+    """How one cell (or one portion of a large one) is swept. `left_out` is the share of it that
+    lies under closed airspace or cannot be reached, and so is not covered."""
+
+    code: str
+    path: tuple[Point, ...]
+    time_s: float
+    coverage: float
+    left_out: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sortie:
+    """One flight's path over its cells, dock to dock."""
+
+    cell_codes: tuple[str, ...]
+    path: tuple[Point, ...]
+    marks: tuple[str | None, ...]
+    length_m: float
+    time_s: float
+
+
+class PatrolGround:
+    """A district as patrol flies it: cells, docks and open sky in local metres.
+
+    Holds sweeps once worked out; the answers depend only on the district and the policy.
+    """
+
+    def __init__(self, district: District, policy: PatrolPolicy) -> None:
+        self.district = district
+        self.policy = policy
+        self.frame = LocalFrame(district.origin)
+        self.cells = {c.code: local_geometry(c.area, self.frame) for c in district.cells}
+        self.centres = {
+            code: (shape.centroid.x, shape.centroid.y) for code, shape in self.cells.items()
+        }
+        self.docks = {d.sn: self.local(d.position) for d in district.docks}
+        self.volumes = volumes(district.airspaces, self.frame)
+        docks = shapely.MultiPoint(list(self.docks.values()))
+        extent = shapely.union_all([docks, *map(shapely.envelope, self.cells.values())])
+        self.closed = closed_ground(self.volumes, policy.height_agl_m, policy.sky)
+        self.sky = open_sky(extent, self.closed)
+        # A look is flown lower, and on straight legs.
+        self.look_closed = closed_ground(self.volumes, policy.look_height_agl_m, policy.sky)
+        self._paths: dict[tuple[str, int, float, float], CellPath | NoSweep] = {}
+
+    def local(self, position: Position) -> Point:
+        """Return a position in local metres."""
+        x, y = self.frame.to_local(position.lat_deg, position.lon_deg)
+        return (float(x), float(y))
+
+    def model(self, drone: Drone) -> FlightModel:
+        """Return how a drone flies a patrol."""
+        policy = self.policy
+        return FlightModel(drone.cruise_m_s, policy.accel_m_s2, policy.corner_cut_m)
+
+    def straight_is_clear(self, a: Point, b: Point) -> bool:
+        """Tell whether the straight leg of a look keeps clear of closed airspace."""
+        return not self.look_closed.intersects(shapely.LineString([a, b]))
+
+    def swath_m(self, drone: Drone) -> float:
+        """Return the spacing of a drone's lines."""
+        return swath_m(self.policy.height_agl_m, drone.hfov_deg, self.policy.overlap)
+
+    def portions(self, code: str, drone: Drone) -> int:
+        """Return how many sorties a cell takes: 1 unless it is too large for one."""
+        sweep_s = float(self.cells[code].area) / self.swath_m(drone) / drone.cruise_m_s
+        return max(1, math.ceil(sweep_s / self.policy.portion_limit_s))
+
+    def cell_path(self, code: str, portion: int, drone: Drone) -> CellPath | NoSweep:
+        """Return the sweep of a cell's portion, or why there is none."""
+        key = (code, portion, drone.hfov_deg, drone.cruise_m_s)
+        if key not in self._paths:
+            self._paths[key] = self._sweep(code, portion, drone)
+        return self._paths[key]
+
+    def _sweep(self, code: str, portion: int, drone: Drone) -> CellPath | NoSweep:
+        whole = _portion(self.cells[code], portion, self.portions(code, drone))
+        area = whole.difference(self.closed)
+        area = _areas_only(area)
+        if area.is_empty:
+            return NoSweep("closed_airspace", f"cell {code} lies under closed airspace")
+        found = sweep(
+            area,
+            self.swath_m(drone),
+            sky=self.sky,
+            wanted=self.policy.coverage_wanted,
+            model=self.model(drone),
+        )
+        if isinstance(found, NoSweep):
+            return found
+        return _cell_path(code, whole, area, found)
+
+
+def _cell_path(
+    code: str, whole: Polygon | MultiPolygon, area: Polygon | MultiPolygon, found: Sweep
+) -> CellPath:
+    seen_m2 = found.coverage * area.area
+    left_out = max(0.0, 1.0 - seen_m2 / whole.area)
+    left_out = left_out if left_out > _LEFT_OUT_SHARE else 0.0
+    return CellPath(code, found.path, found.time_s, found.coverage, left_out)
+
+
+def _areas_only(shape: shapely.Geometry) -> Polygon | MultiPolygon:
+    parts = [p for p in shapely.get_parts(shape) if isinstance(p, Polygon) and p.area > 1.0]
+    return parts[0] if len(parts) == 1 else MultiPolygon(parts)
+
+
+def _portion(shape: Polygon | MultiPolygon, portion: int, of: int) -> Polygon | MultiPolygon:
+    """Cut a large cell into `of` bands across its longer side; return one."""
+    if of == 1:
+        return shape
+    x0, y0, x1, y1 = shape.bounds
+    if x1 - x0 >= y1 - y0:
+        step = (x1 - x0) / of
+        band = shapely.box(x0 + portion * step, y0, x0 + (portion + 1) * step, y1)
+    else:
+        step = (y1 - y0) / of
+        band = shapely.box(x0, y0 + portion * step, x1, y0 + (portion + 1) * step)
+    return _areas_only(shape.intersection(band))
+
+
+def sortie(ground: PatrolGround, dock: Dock, drone: Drone, cells: Sequence[CellPath]) -> Sortie:
+    """Join the cells' sweeps, nearest next, from the dock and back to it round closed airspace.
+
+    A cell whose sweep cannot be reached from here is left out of the sortie.
+    """
+    home = ground.docks[dock.sn]
+    path: list[Point] = [home]
+    marks: list[str | None] = [None]
+    left, flown = list(cells), []
+    while left:
+        cell, points = min(
+            ((c, p) for c in left for p in (c.path, c.path[::-1])),
+            key=lambda pair: (math.dist(path[-1], pair[1][0]), pair[0].code),
+        )
+        left.remove(cell)
+        way = ground.sky.way(path[-1], points[0])
+        if way is None:
+            continue
+        marks += [None] * (len(way) - 2) + [cell.code] * len(points)
+        path += way[1:-1] + list(points)
+        flown.append(cell.code)
+    back = ground.sky.way(path[-1], home) or [path[-1]]
+    path += back[1:]
+    marks += [None] * (len(back) - 1)
+    model = ground.model(drone)
+    return Sortie(
+        tuple(flown), tuple(path), tuple(marks), length_m(path), flight_time_s(path, model)
+    )
+
+
+def wayline(ground: PatrolGround, drone: Drone, flown: Sortie) -> Wayline:
+    """Return a sortie as a wayline at the patrol's height, camera straight down.
+
+    The aircraft climbs above its dock first, so the wayline starts at the second point.
+    """
+    points = list(zip(flown.path, flown.marks, strict=True))[1:]
+    kept = points[:1]
+    for point, mark in points[1:]:
+        if math.dist(kept[-1][0], point) > _APART_M:
+            kept.append((point, mark))
+    return Wayline(
+        tuple(
+            Waypoint(
+                position=ground.frame.to_position(*point),
+                height_rel_m=ground.policy.height_agl_m,
+                speed_m_s=drone.cruise_m_s,
+                cell_code=mark,
+            )
+            for point, mark in kept
+        ),
+        round(flown.length_m, 1),
+        round(flown.time_s, 1),
+    )

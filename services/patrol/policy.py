@@ -1,0 +1,79 @@
+"""The figures patrol decides by. Times are clock seconds unless the name says wall."""
+
+from dataclasses import dataclass, field
+
+from domain.hazard import HazardKind
+from geo.airspace import SkyPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class PatrolPolicy:
+    """Every limit, with its unit. See docs/patrol.md for the reasons."""
+
+    # The path
+    height_agl_m: float = 90.0
+    overlap: float = 0.2
+    coverage_wanted: float = 0.99
+    portion_limit_s: float = 700.0
+    sortie_limit_s: float = 1000.0
+    cells_limit: int = 12
+    transitional_m_s: float = 12.0
+    accel_m_s2: float = 2.5
+    corner_cut_m: float = 2.0
+    sky: SkyPolicy = field(default_factory=SkyPolicy)
+
+    # Battery and weather
+    climb_and_land_s: float = 120.0
+    time_margin: float = 1.15
+    start_battery_pct: float = 40.0
+    wind_limit_m_s: float = 10.0
+    rain_limit_level: int = 1
+    osd_stale_s: float = 30.0
+    osd_stale_wall_s: float = 5.0
+
+    # The schedule
+    tick_s: float = 2.0
+    tick_wall_s: float = 0.25
+    plan_every_s: float = 10.0
+    never_seen_revisits: float = 2.0
+    due_share: float = 0.25
+    unverified_weight: float = 1.5
+    transit_half_s: float = 600.0
+    neighbours: int = 8
+    seeds: int = 6
+
+    # The conversation with a dock
+    reply_limit_s: float = 10.0
+    reply_limit_wall_s: float = 3.0
+    late_replies_limit: int = 256
+    plan_stale_s: float = 120.0
+    plan_stale_wall_s: float = 10.0
+    quiet_limit_s: float = 180.0
+    idle_enough_s: float = 60.0
+    idle_enough_wall_s: float = 4.0
+    home_tries: int = 3
+    home_retry_s: float = 30.0
+
+    # A look
+    confirm_kinds: tuple[HazardKind, ...] = (HazardKind.FIRE, HazardKind.SMOKE)
+    look_height_agl_m: float = 60.0
+    look_radius_m: float = 30.0
+    look_limit_s: float = 60.0
+    look_limit_wall_s: float = 12.0
+    look_grace_s: float = 15.0
+    look_grace_wall_s: float = 3.0
+    look_reach_limit_s: float = 600.0
+    over_target_m: float = 15.0
+    same_target_m: float = 30.0
+    look_tries: int = 3
+    confirm_expiry_s: float = 900.0
+    verify_expiry_s: float = 3600.0
+    looks_limit: int = 200
+
+
+def patience_s(s: float, wall_s: float, rate: float) -> float:
+    """Clock seconds to wait: `s`, but never less real time than `wall_s`.
+
+    Networks and processors do not run faster because the clock does.
+    """
+    return max(s, wall_s * rate)

@@ -1,0 +1,222 @@
+"""Patrol's read tables on PostgreSQL: flights, visits to cells, wanted looks, people's wishes."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import psycopg
+from psycopg.types.json import Json
+
+from domain.codec import from_plain, to_plain
+from runtime.database import Pool
+from runtime.ledger import Transaction
+from services.patrol.flight import Flight
+from services.patrol.looks import WantedLook
+from services.patrol.schedule import CellVisits
+
+FLIGHTS_LISTED_LIMIT = 200
+
+
+class DroneTakenError(Exception):
+    """Another sortie of this drone is open."""
+
+
+class PatrolStore(Protocol):
+    """What patrol remembers. Writes take the ledger's transaction and commit with it."""
+
+    async def open_flights(self) -> list[Flight]: ...
+
+    async def flights(self, limit: int = FLIGHTS_LISTED_LIMIT) -> list[Flight]:
+        """Return the latest missions, newest first."""
+        ...
+
+    async def flight(self, mission_id: str) -> Flight | None: ...
+
+    async def locked(self, tx: Transaction, mission_id: str) -> Flight | None:
+        """Return a flight held until the transaction ends."""
+        ...
+
+    async def carrier_of(self, tx: Transaction, look_mission_id: str) -> str | None:
+        """Return the patrol turned aside for a look."""
+        ...
+
+    async def put(self, tx: Transaction, flight: Flight, kmz: bytes | None = None) -> None:
+        """Save a flight; `kmz` None keeps what is there. Raises DroneTakenError."""
+        ...
+
+    async def kmz(self, mission_id: str) -> bytes | None: ...
+
+    async def visits(self) -> dict[str, CellVisits]: ...
+
+    async def saw(self, tx: Transaction, cell_code: str, at: datetime) -> None: ...
+
+    async def flew(self, tx: Transaction, cell_codes: Sequence[str], at: datetime) -> None: ...
+
+    async def looks(self, tx: Transaction | None = None) -> list[WantedLook]:
+        """Return the queue, as the transaction sees it if one is given."""
+        ...
+
+    async def want(self, tx: Transaction, look: WantedLook) -> None: ...
+
+    async def drop_look(self, tx: Transaction, look_id: str) -> None: ...
+
+    async def ask_home(self, mission_id: str, asked_by: str, at: datetime) -> None:
+        """Keep a person's wish that a flight come home; the first to ask is kept."""
+        ...
+
+    async def home_requests(self) -> Mapping[str, str]:
+        """Return who asked which open flight home."""
+        ...
+
+    async def secret(self) -> str:
+        """Return what wayline addresses are keyed with."""
+        ...
+
+
+def wayline_key(secret: str, mission_id: str) -> str:
+    """Return the unguessable part of a wayline's address (HMAC-SHA-256, 128 bits)."""
+    return hmac.new(secret.encode(), mission_id.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+class PostgresPatrolStore:
+    """Raises psycopg errors when the database is away; the part's supervisor starts it again."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def _rows(self, query: str, params: Sequence[object] = ()) -> list[Any]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(query.encode(), params)).fetchall()
+
+    async def open_flights(self) -> list[Flight]:
+        rows = await self._rows(
+            "SELECT flight FROM patrol_flight WHERE open ORDER BY planned_at, mission_id"
+        )
+        return [from_plain(Flight, row[0]) for row in rows]
+
+    async def flights(self, limit: int = FLIGHTS_LISTED_LIMIT) -> list[Flight]:
+        rows = await self._rows(
+            "SELECT flight FROM patrol_flight ORDER BY planned_at DESC, mission_id LIMIT %s",
+            [limit],
+        )
+        return [from_plain(Flight, row[0]) for row in rows]
+
+    async def flight(self, mission_id: str) -> Flight | None:
+        rows = await self._rows(
+            "SELECT flight FROM patrol_flight WHERE mission_id = %s", [mission_id]
+        )
+        return from_plain(Flight, rows[0][0]) if rows else None
+
+    async def locked(self, tx: Transaction, mission_id: str) -> Flight | None:
+        row = await (
+            await tx.connection.execute(
+                "SELECT flight FROM patrol_flight WHERE mission_id = %s FOR UPDATE", [mission_id]
+            )
+        ).fetchone()
+        return from_plain(Flight, row[0]) if row else None
+
+    async def carrier_of(self, tx: Transaction, look_mission_id: str) -> str | None:
+        row = await (
+            await tx.connection.execute(
+                "SELECT mission_id FROM patrol_flight WHERE diverted_for = %s", [look_mission_id]
+            )
+        ).fetchone()
+        return str(row[0]) if row else None
+
+    async def put(self, tx: Transaction, flight: Flight, kmz: bytes | None = None) -> None:
+        mission = flight.mission
+        try:
+            await tx.connection.execute(
+                "INSERT INTO patrol_flight (mission_id, drone_sn, dock_sn, planned_at, open,"
+                " carrier_id, diverted_for, flight, kmz)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+                " ON CONFLICT (mission_id) DO UPDATE SET open = excluded.open,"
+                " carrier_id = excluded.carrier_id, diverted_for = excluded.diverted_for,"
+                " flight = excluded.flight, kmz = coalesce(excluded.kmz, patrol_flight.kmz)",
+                [
+                    mission.mission_id,
+                    mission.drone_sn,
+                    mission.dock_sn,
+                    mission.planned_at,
+                    flight.open,
+                    flight.carrier_id,
+                    flight.diverted_for,
+                    Json(to_plain(flight)),
+                    kmz,
+                ],
+            )
+        except psycopg.errors.UniqueViolation as error:
+            raise DroneTakenError(mission.drone_sn) from error
+        if not flight.open:
+            await tx.connection.execute(
+                "DELETE FROM patrol_home_request WHERE mission_id = %s", [mission.mission_id]
+            )
+
+    async def kmz(self, mission_id: str) -> bytes | None:
+        rows = await self._rows("SELECT kmz FROM patrol_flight WHERE mission_id = %s", [mission_id])
+        return bytes(rows[0][0]) if rows and rows[0][0] is not None else None
+
+    async def visits(self) -> dict[str, CellVisits]:
+        rows = await self._rows(
+            "SELECT cell_code, seen_at, flown_at, flown_count FROM patrol_visit"
+        )
+        return {
+            str(code): CellVisits(_utc(seen), _utc(flown), int(count))
+            for code, seen, flown, count in rows
+        }
+
+    async def saw(self, tx: Transaction, cell_code: str, at: datetime) -> None:
+        await tx.connection.execute(
+            "INSERT INTO patrol_visit (cell_code, seen_at) VALUES (%s, %s)"
+            " ON CONFLICT (cell_code) DO UPDATE"
+            " SET seen_at = greatest(patrol_visit.seen_at, excluded.seen_at)",
+            [cell_code, at],
+        )
+
+    async def flew(self, tx: Transaction, cell_codes: Sequence[str], at: datetime) -> None:
+        for code in cell_codes:
+            await tx.connection.execute(
+                "INSERT INTO patrol_visit (cell_code, flown_at, flown_count) VALUES (%s, %s, 1)"
+                " ON CONFLICT (cell_code) DO UPDATE SET"
+                " flown_at = greatest(patrol_visit.flown_at, excluded.flown_at),"
+                " flown_count = patrol_visit.flown_count + 1",
+                [code, at],
+            )
+
+    async def looks(self, tx: Transaction | None = None) -> list[WantedLook]:
+        query = "SELECT look FROM patrol_look ORDER BY look_id"
+        if tx is None:
+            rows = await self._rows(query)
+        else:
+            rows = await (await tx.connection.execute(query)).fetchall()
+        return [from_plain(WantedLook, row[0]) for row in rows]
+
+    async def want(self, tx: Transaction, look: WantedLook) -> None:
+        await tx.connection.execute(
+            "INSERT INTO patrol_look VALUES (%s, %s)"
+            " ON CONFLICT (look_id) DO UPDATE SET look = excluded.look",
+            [look.look_id, Json(to_plain(look))],
+        )
+
+    async def drop_look(self, tx: Transaction, look_id: str) -> None:
+        await tx.connection.execute("DELETE FROM patrol_look WHERE look_id = %s", [look_id])
+
+    async def ask_home(self, mission_id: str, asked_by: str, at: datetime) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "INSERT INTO patrol_home_request VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                [mission_id, asked_by, at],
+            )
+
+    async def home_requests(self) -> Mapping[str, str]:
+        rows = await self._rows("SELECT mission_id, asked_by FROM patrol_home_request")
+        return {str(mission_id): str(asked_by) for mission_id, asked_by in rows}
+
+    async def secret(self) -> str:
+        return str((await self._rows("SELECT secret FROM patrol_secret"))[0][0])
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(UTC)

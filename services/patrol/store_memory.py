@@ -1,0 +1,118 @@
+"""Patrol's read tables in memory, for one process and virtual time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from runtime.ledger import Transaction
+from services.patrol.flight import Flight
+from services.patrol.looks import WantedLook
+from services.patrol.schedule import CellVisits
+from services.patrol.store import FLIGHTS_LISTED_LIMIT, DroneTakenError
+
+V = TypeVar("V")
+
+
+class MemoryPatrolStore:
+    """The same contract as PostgresPatrolStore; a transaction that is undone is undone here."""
+
+    def __init__(self) -> None:
+        self._flights: dict[str, Flight] = {}
+        self._kmz: dict[str, bytes] = {}
+        self._visits: dict[str, CellVisits] = {}
+        self._looks: dict[str, WantedLook] = {}
+        self._home: dict[str, str] = {}
+
+    async def open_flights(self) -> list[Flight]:
+        flights = [f for f in self._flights.values() if f.open]
+        return sorted(flights, key=lambda f: (f.mission.planned_at, f.mission.mission_id))
+
+    async def flights(self, limit: int = FLIGHTS_LISTED_LIMIT) -> list[Flight]:
+        by_id = sorted(self._flights.values(), key=lambda f: f.mission.mission_id)
+        return sorted(by_id, key=lambda f: f.mission.planned_at, reverse=True)[:limit]
+
+    async def flight(self, mission_id: str) -> Flight | None:
+        return self._flights.get(mission_id)
+
+    async def locked(self, tx: Transaction, mission_id: str) -> Flight | None:
+        return self._flights.get(mission_id)
+
+    async def carrier_of(self, tx: Transaction, look_mission_id: str) -> str | None:
+        for flight in self._flights.values():
+            if flight.diverted_for == look_mission_id:
+                return flight.mission.mission_id
+        return None
+
+    async def put(self, tx: Transaction, flight: Flight, kmz: bytes | None = None) -> None:
+        mission = flight.mission
+        if flight.open and flight.carrier_id is None:
+            for other in self._flights.values():
+                same = other.mission.drone_sn == mission.drone_sn
+                own = other.mission.mission_id == mission.mission_id
+                if same and not own and other.open and other.carrier_id is None:
+                    raise DroneTakenError(mission.drone_sn)
+        _set(tx, self._flights, mission.mission_id, flight)
+        if kmz is not None:
+            _set(tx, self._kmz, mission.mission_id, kmz)
+        if not flight.open:
+            tx.after_commit(lambda: _forget(self._home, mission.mission_id))
+
+    async def kmz(self, mission_id: str) -> bytes | None:
+        return self._kmz.get(mission_id)
+
+    async def visits(self) -> dict[str, CellVisits]:
+        return dict(self._visits)
+
+    async def saw(self, tx: Transaction, cell_code: str, at: datetime) -> None:
+        known = self._visits.get(cell_code, CellVisits())
+        latest = max(at, known.seen_at or at)
+        _set(tx, self._visits, cell_code, replace(known, seen_at=latest))
+
+    async def flew(self, tx: Transaction, cell_codes: Sequence[str], at: datetime) -> None:
+        for code in cell_codes:
+            known = self._visits.get(code, CellVisits())
+            flown = replace(
+                known, flown_at=max(at, known.flown_at or at), flown_count=known.flown_count + 1
+            )
+            _set(tx, self._visits, code, flown)
+
+    async def looks(self, tx: Transaction | None = None) -> list[WantedLook]:
+        return [self._looks[look_id] for look_id in sorted(self._looks)]
+
+    async def want(self, tx: Transaction, look: WantedLook) -> None:
+        _set(tx, self._looks, look.look_id, look)
+
+    async def drop_look(self, tx: Transaction, look_id: str) -> None:
+        _set(tx, self._looks, look_id, None)
+
+    async def ask_home(self, mission_id: str, asked_by: str, at: datetime) -> None:
+        self._home.setdefault(mission_id, asked_by)
+
+    async def home_requests(self) -> Mapping[str, str]:
+        return dict(self._home)
+
+    async def secret(self) -> str:
+        # Nothing outside this process can fetch from it.
+        return "in-process"
+
+
+def _set(tx: Transaction, table: dict[str, V], key: str, value: V | None) -> None:
+    before = table.get(key)
+
+    def undo() -> None:
+        if before is None:
+            table.pop(key, None)
+        else:
+            table[key] = before
+
+    job: Callable[[], None] = undo
+    tx.on_rollback(job)
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+def _forget(table: dict[str, str], key: str) -> None:
+    table.pop(key, None)
