@@ -52,12 +52,8 @@ def ledger_figures(
     raised = [e.hazard for e in events if isinstance(e, HazardRaised)]
     looked_at = [t for t in truth if t.frames >= LOOKED_AT_FRAMES]
     found = [t for t in looked_at if any(_is(t, h, frame, {t.kind}) for h in raised)]
-    false_alarms = [
-        h for h in raised if not any(_is(t, h, frame, _alike(t.kind)) for t in truth)
-    ]
-    by_flight = [
-        e for e in events if isinstance(e, IncidentVerified) and e.by is VerifiedBy.FLIGHT
-    ]
+    false_alarms = [h for h in raised if not any(_is(t, h, frame, _alike(t.kind)) for t in truth)]
+    by_flight = [e for e in events if isinstance(e, IncidentVerified) and e.by is VerifiedBy.FLIGHT]
     return {
         "hazards_true": len(looked_at),
         "hazards_unseen": len(truth) - len(looked_at),
@@ -81,7 +77,10 @@ def _alike(kind: HazardKind) -> frozenset[HazardKind]:
 
 
 def _is(
-    true: TrueHazard, seen: Hazard, frame: LocalFrame, kinds: frozenset[HazardKind] | set[HazardKind]
+    true: TrueHazard,
+    seen: Hazard,
+    frame: LocalFrame,
+    kinds: frozenset[HazardKind] | set[HazardKind],
 ) -> bool:
     if seen.kind not in kinds or seen.last_seen_at < true.appeared_at:
         return False

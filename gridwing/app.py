@@ -1,0 +1,293 @@
+"""The composed web application: sessions, the district, the stream, evidence, and every
+service's own routes, with the built pages beside them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import generate_latest
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from domain.codec import to_plain
+from domain.district import District
+from domain.events import EvidenceViewed
+from gridwing.pictures import BadPicture, reencoded
+from gridwing.stream import Stream
+from runtime.access import Principal, allow
+from runtime.access.accounts import Accounts, Denied, Session, principal_of
+from runtime.access.http import (
+    current_principal,
+    current_session,
+    give_cookies,
+    session_token,
+    take_cookies,
+)
+from runtime.clock import Clock
+from runtime.evidence import PICTURE_LIMIT_BYTES, EvidenceStore
+from runtime.ledger import Ledger
+from runtime.metrics import HTTP_REQUESTS, REGISTRY
+
+PURPOSES = ("handling", "review", "audit")
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; worker-src 'self' blob:; "
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+)
+Asking = Annotated[Principal, Depends(current_principal)]
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What the web part is made of."""
+
+    accounts: Accounts
+    ledger: Ledger
+    stream: Stream
+    evidence: EvidenceStore
+    district: Callable[[], District]
+    clock: Clock
+    routers: Sequence[APIRouter]
+    pages: Path | None = None
+
+
+class Door:
+    """Sessions of this process; asked on every request."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    async def session(self, token: str) -> Session | None:
+        return await self._deps.accounts.session(token, self.now())
+
+    def principal(self, session: Session) -> Principal:
+        return principal_of(session.account, self._deps.district())
+
+    def now(self) -> datetime:
+        return self._deps.clock.now()
+
+
+class Login(BaseModel):
+    account: str = Field(max_length=64)
+    password: str = Field(max_length=256)
+
+
+def create_app(deps: Deps) -> FastAPI:
+    """Return the application; its lifespan runs the stream's tail."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tail = asyncio.create_task(deps.stream.run())
+        try:
+            yield
+        finally:
+            tail.cancel()
+            await asyncio.gather(tail, return_exceptions=True)
+
+    app = FastAPI(title="Gridwing", version="0.1.0", lifespan=lifespan, docs_url="/api/docs",
+                  openapi_url="/api/openapi.json", redoc_url=None)  # fmt: skip
+    app.state.door = Door(deps)
+    _errors(app)
+    app.middleware("http")(_headers)
+    app.include_router(_sessions(deps))
+    app.include_router(_places(deps))
+    app.include_router(_pictures(deps))
+    app.include_router(_health(deps))
+    for router in deps.routers:
+        app.include_router(router)
+    if deps.pages is not None:
+        _pages(app, deps.pages)
+    return app
+
+
+async def _headers(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    response = await call_next(request)
+    HTTP_REQUESTS.labels(f"{response.status_code // 100}xx").inc()
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
+    """Return an RFC 9457 problem."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail} | more
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(_: Request, error: StarletteHTTPException) -> Response:
+        return problem(error.status_code, "not taken", str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        fields = [
+            {"field": ".".join(str(part) for part in e["loc"][1:]), "cure": e["msg"]}
+            for e in error.errors()
+        ]
+        detail = "; ".join(f"{f['field']}: {f['cure']}" for f in fields)
+        return problem(422, "a field does not fit", detail, fields=fields)
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(to_plain(value)), media_type="application/json")
+
+
+def _sessions(deps: Deps) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["session"])
+
+    def told(session: Session) -> dict[str, Any]:
+        account = session.account
+        return {
+            "account": account.account,
+            "role": account.role.value,
+            "display": account.display,
+            "responder_id": account.responder_id,
+        }
+
+    @router.post("/login")
+    async def login(body: Login, request: Request, response: Response) -> dict[str, Any]:
+        entered = await deps.accounts.log_in(body.account, body.password, deps.clock.now())
+        if isinstance(entered, Denied):
+            locked = entered.reason == "locked"
+            raise HTTPException(
+                429 if locked else 401,
+                "too many wrong passwords: wait five minutes"
+                if locked
+                else "wrong account or password",
+            )
+        give_cookies(response, entered, request.url.scheme == "https")
+        return told(entered)
+
+    @router.post("/logout")
+    async def logout(request: Request, response: Response) -> dict[str, bool]:
+        await current_session(request)
+        await deps.accounts.log_out(session_token(request))
+        take_cookies(response, request.url.scheme == "https")
+        return {"ok": True}
+
+    @router.get("/me")
+    async def me(session: Annotated[Session, Depends(current_session)]) -> dict[str, Any]:
+        return told(session)
+
+    return router
+
+
+def _places(deps: Deps) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["district"])
+
+    @router.get("/district")
+    async def district(principal: Asking) -> Response:
+        if not allow(principal, "district.read"):
+            raise HTTPException(403, "this role may not read the district")
+        plain = to_plain(deps.district())
+        for camera in plain["cameras"]:
+            del camera["address"]
+        del plain["responders"]
+        return _json(plain)
+
+    @router.get("/positions")
+    async def positions(principal: Asking) -> Response:
+        if not allow(principal, "device.read"):
+            raise HTTPException(403, "this role may not read positions")
+        return _json(deps.stream.positions())
+
+    @router.get("/stream")
+    async def stream(
+        request: Request, principal: Asking, after: Annotated[int | None, Query(ge=0)] = None
+    ) -> StreamingResponse:
+        resumed = request.headers.get("last-event-id", "")
+        start = int(resumed) if resumed.isdigit() else after
+        return StreamingResponse(
+            deps.stream.follow(principal, start),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    return router
+
+
+def _pictures(deps: Deps) -> APIRouter:
+    router = APIRouter(prefix="/api/evidence", tags=["evidence"])
+
+    @router.post("")
+    async def put(request: Request, principal: Asking) -> dict[str, str]:
+        if not allow(principal, "evidence.write"):
+            raise HTTPException(403, "this role may not add evidence")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > PICTURE_LIMIT_BYTES:
+                raise HTTPException(413, f"a picture has at most {PICTURE_LIMIT_BYTES} bytes")
+        try:
+            jpeg = await asyncio.to_thread(reencoded, bytes(body))
+        except BadPicture as error:
+            raise HTTPException(422, str(error)) from error
+        return {"sha256": await deps.evidence.put(jpeg)}
+
+    @router.get("/{sha256}")
+    async def get(
+        sha256: str, principal: Asking, purpose: Annotated[str, Query(max_length=16)]
+    ) -> Response:
+        if purpose not in PURPOSES:
+            raise HTTPException(422, f"purpose must be one of {', '.join(PURPOSES)}")
+        if not allow(principal, "evidence.read"):
+            raise HTTPException(403, "this role may not see evidence")
+        try:
+            content = await asyncio.to_thread(deps.evidence.get, sha256)
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+        if content is None:
+            raise HTTPException(404, "no such evidence is kept")
+        async with deps.ledger.transaction() as tx:
+            await tx.append(
+                f"evidence/{sha256}",
+                [EvidenceViewed(sha256, purpose)],
+                at=deps.clock.now(),
+                actor=principal.account_id,
+            )
+        headers = {"Cache-Control": "private, max-age=3600"}
+        return Response(content, media_type="image/jpeg", headers=headers)
+
+    return router
+
+
+def _health(deps: Deps) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    async def readyz() -> dict[str, int]:
+        return {"position": await deps.ledger.head()}
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
+
+    return router
+
+
+def _pages(app: FastAPI, folder: Path) -> None:
+    def page(name: str) -> Callable[[], Awaitable[FileResponse]]:
+        async def give() -> FileResponse:
+            return FileResponse(folder / name, headers={"Cache-Control": "no-cache"})
+
+        return give
+
+    app.get("/", include_in_schema=False)(page("index.html"))
+    app.get("/m", include_in_schema=False)(page("m.html"))
+    app.mount("/", StaticFiles(directory=folder), name="pages")

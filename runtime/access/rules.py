@@ -1,0 +1,56 @@
+"""allow(principal, action, object): one table, one question, no other place decides. Pure."""
+
+from domain.incident import Incident
+from domain.responder import Dispatch, Responder
+from runtime.access.principal import FIELD_ROLES, Principal, Role
+
+DESK = frozenset({Role.OPERATOR, Role.DISPATCHER, Role.ADMINISTRATOR})
+WATCHERS = DESK | {Role.ENGINEER, Role.AUDITOR}
+EVERYBODY = frozenset(Role)
+
+ACTIONS: dict[str, frozenset[Role]] = {
+    "district.read": EVERYBODY,
+    "device.read": EVERYBODY,
+    "entry.read": EVERYBODY,
+    "incident.read": EVERYBODY,
+    "incident.report": EVERYBODY - {Role.AUDITOR},
+    "incident.acknowledge": DESK,
+    "incident.dispatch": DESK,
+    "incident.verify": DESK | FIELD_ROLES,
+    "incident.close": DESK,
+    "incident.dismiss": DESK,
+    "dispatch.act": FIELD_ROLES,
+    "task.read": FIELD_ROLES,
+    "duty.set": FIELD_ROLES,
+    "position.set": FIELD_ROLES,
+    "responder.read": DESK | {Role.AUDITOR},
+    "evidence.read": EVERYBODY,
+    "evidence.write": EVERYBODY - {Role.AUDITOR},
+    "mission.read": WATCHERS,
+    "mission.command": DESK,
+    "track.read": WATCHERS,
+}
+
+
+def allow(principal: Principal, action: str, thing: object = None) -> bool:
+    """Tell whether the principal may do `action` to `thing`. Unknown actions are refused."""
+    if principal.role not in ACTIONS.get(action, frozenset()):
+        return False
+    if not principal.in_the_field:
+        return True
+    if isinstance(thing, Incident):
+        return _own_incident(principal, thing)
+    if isinstance(thing, Dispatch):
+        return thing.responder_id == principal.responder_id
+    if isinstance(thing, Responder):
+        return thing.responder_id == principal.responder_id
+    return True
+
+
+def _own_incident(principal: Principal, incident: Incident) -> bool:
+    """In the field one sees what lies in one's own area, and what one was sent to."""
+    return (
+        incident.cell_code in principal.cells
+        or incident.police_code in principal.police
+        or any(d.responder_id == principal.responder_id for d in incident.dispatches)
+    )
