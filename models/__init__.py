@@ -1,1 +1,1 @@
-"""The vision module: the only room that loads weights."""
+"""The vision module: detectors, their weights and cards, and the blurring of faces."""
