@@ -536,7 +536,7 @@ class DockMachine:
         if self.sortie is not None and not flying.airborne and flying.mode == STANDBY:
             flying = replace(flying, mode=PREPARING)
         return osd.aircraft_osd(
-            flying, self.position(), self.dock.height_ellipsoid_m, sky, self.drone.endurance_s
+            flying, self.position(), self.dock.height_ellipsoid_m, sky, self.drone
         )
 
     def _shown(self) -> osd.DockShown:
@@ -549,6 +549,7 @@ class DockMachine:
             position=self.dock.position,
             height_ellipsoid_m=self.dock.height_ellipsoid_m,
             drone_sn=self.drone.sn,
+            model_key=osd.model_key(self.drone.model),
             working=sortie is not None,
             step_code=step_code,
             cover_open=sortie is not None and (sortie.step >= 7 or sortie.airborne),

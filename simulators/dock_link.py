@@ -8,9 +8,11 @@ from typing import Any
 
 import structlog
 
+from domain.device import Drone
 from simulators.dock import DockMachine, Said
 from simulators.dock_commands import answer
 from simulators.gateway import Gateway, Outgoing
+from simulators.osd import MODELS, model_key
 from simulators.reply import Reply
 from simulators.saved_state import save
 from simulators.shutter import Shutter
@@ -65,15 +67,16 @@ class DockLink:
         bound = await ask("airport_bind_status", {"devices": devices})
         if bound is not None and not _all_bound(bound):
             await self._bind()
-        await self.gateway.announce(topology(self.machine.drone.sn))
+        await self.gateway.announce(topology(self.machine.drone))
 
     async def _bind(self) -> None:
         dock, drone = self.machine.dock, self.machine.drone
         code = {"device_binding_code": dock.sn, "organization_id": "gridwing"}
         await self.gateway.ask("airport_organization_get", code)
+        model = model_key(drone.model)
         binds = [
             {**code, "sn": dock.sn, "device_callsign": dock.name, "device_model_key": "3-2-0"},
-            {**code, "sn": drone.sn, "device_callsign": drone.name, "device_model_key": "0-91-0"},
+            {**code, "sn": drone.sn, "device_callsign": drone.name, "device_model_key": model},
         ]
         await self.gateway.ask("airport_organization_bind", {"bind_devices": binds})
 
@@ -135,19 +138,21 @@ class DockLink:
         return kmz
 
 
-def topology(drone_sn: str | None, gateway: tuple[str, int, int] = ("3", 2, 0)) -> dict[str, Any]:
+def topology(drone: Drone | None, gateway: tuple[str, int, int] = ("3", 2, 0)) -> dict[str, Any]:
     """Return an `update_topo` body; without an aircraft it says that the aircraft is offline."""
     domain, kind, sub_kind = gateway
-    aircraft = {
-        "sn": drone_sn,
-        "domain": "0",
-        "type": 91,
-        "sub_type": 0,
-        "index": "A",
-        "device_secret": "",
-        "nonce": "",
-        "thing_version": "1.1.2",
+    return {
+        **_product(domain, kind, sub_kind),
+        "sub_devices": [] if drone is None else [_aircraft(drone)],
     }
+
+
+def _aircraft(drone: Drone) -> dict[str, Any]:
+    kind, sub_kind, _ = MODELS[drone.model]
+    return {"sn": drone.sn, "index": "A", **_product("0", kind, sub_kind)}
+
+
+def _product(domain: str, kind: int, sub_kind: int) -> dict[str, Any]:
     return {
         "domain": domain,
         "type": kind,
@@ -155,7 +160,6 @@ def topology(drone_sn: str | None, gateway: tuple[str, int, int] = ("3", 2, 0)) 
         "device_secret": "",
         "nonce": "",
         "thing_version": "1.1.2",
-        "sub_devices": [aircraft] if drone_sn else [],
     }
 
 

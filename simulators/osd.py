@@ -7,11 +7,18 @@ the `data` of one message each. Angles are -180..180 as the vendor gives them.
 from dataclasses import dataclass
 from typing import Any
 
+from domain.device import Drone
 from domain.place import Position
 from simulators.drone import Flying
 from simulators.weather import Sky
 
-PAYLOAD_INDEX = "80-0-0"
+# Model to (type, sub type, payload index): the vendor's product table.
+MODELS: dict[str, tuple[int, int, str]] = {
+    "M3D": (91, 0, "80-0-0"),
+    "M3TD": (91, 1, "81-0-0"),
+    "M3E": (77, 0, "66-0-0"),
+    "M3T": (77, 1, "67-0-0"),
+}
 Properties = dict[str, Any]
 
 
@@ -22,6 +29,7 @@ class DockShown:
     position: Position
     height_ellipsoid_m: float
     drone_sn: str
+    model_key: str
     working: bool
     step_code: int
     cover_open: bool
@@ -31,16 +39,22 @@ class DockShown:
     first_power_on_ms: int
 
 
+def model_key(model: str) -> str:
+    """Return an aircraft's `domain-type-subtype`; KeyError for a model not in MODELS."""
+    kind, sub_kind, _ = MODELS[model]
+    return f"0-{kind}-{sub_kind}"
+
+
 def half_turn(bearing_deg: float) -> float:
     """Return a bearing as -180..180."""
     return round((bearing_deg + 180.0) % 360.0 - 180.0, 2)
 
 
 def aircraft_osd(
-    flying: Flying, position: Position, home_ellipsoid_m: float, sky: Sky, endurance_s: float
+    flying: Flying, position: Position, home_ellipsoid_m: float, sky: Sky, drone: Drone
 ) -> list[Properties]:
     """Return the two fragments of an aircraft's round: motion, then charge and payload."""
-    m = flying.motion
+    m, payload_index = flying.motion, MODELS[drone.model][2]
     motion = {
         "mode_code": flying.mode,
         "latitude": round(position.lat_deg, 7),
@@ -64,7 +78,7 @@ def aircraft_osd(
         "total_flight_distance": round(flying.flown_m),
         "total_flight_sorties": flying.sorties,
     }
-    left_s = max(0.0, (m.battery_pct - 10.0) / 100.0 * endurance_s)
+    left_s = max(0.0, (m.battery_pct - 10.0) / 100.0 * drone.endurance_s)
     charge = {
         "battery": {
             "capacity_percent": round(m.battery_pct),
@@ -80,8 +94,8 @@ def aircraft_osd(
                 }
             ],
         },
-        PAYLOAD_INDEX: {
-            "payload_index": PAYLOAD_INDEX,
+        payload_index: {
+            "payload_index": payload_index,
             "gimbal_pitch": round(flying.pitch_deg, 1),
             "gimbal_roll": 0.0,
             "gimbal_yaw": half_turn(flying.camera_yaw_deg),
@@ -138,7 +152,7 @@ def dock_osd(shown: DockShown, flying: Flying, sky: Sky) -> list[Properties]:
         "supplement_light_state": 0,
         "sub_device": {
             "device_sn": shown.drone_sn,
-            "device_model_key": "0-91-0",
+            "device_model_key": shown.model_key,
             "device_online_status": 1,
             "device_paired": 1,
         },

@@ -149,7 +149,14 @@ def resume_legs(sortie: Sortie) -> tuple[Leg, ...]:
         for leg in sortie.legs
         if leg.index is not None and leg.index >= (sortie.broke_index or 0)
     )
-    back = Leg(sortie.broke_x_m, sortie.broke_y_m, sortie.broke_z_m, sortie.speed_m_s, WAYLINE)
+    back = Leg(
+        sortie.broke_x_m,
+        sortie.broke_y_m,
+        sortie.broke_z_m,
+        sortie.speed_m_s,
+        WAYLINE,
+        index=sortie.broke_index,
+    )
     return (back, *left)
 
 
@@ -158,9 +165,9 @@ def wayline_progress(
 ) -> dict[str, Any]:
     """Return the data of a `flighttask_progress` event."""
     index = flying.waypoint if sortie.airborne and not sortie.complete else None
-    if index is None:
-        index = sortie.broke_index or 0
     total = max(1, len(sortie.legs))
+    if index is None:
+        index = total - 1 if sortie.complete else sortie.broke_index or 0
     percent = 100 if sortie.complete else min(99, round(100 * index / total))
     ext: dict[str, Any] = {
         "flight_id": sortie.flight_id,
