@@ -22,6 +22,7 @@ NEAR_M = 0.5
 FAR_M = 900.0
 TEXTURE_PX = 512
 TEXTURE_M_PER_PX = 0.25
+TILES_AT_ONCE = 4
 VISIBLE_ALPHA = 0.18
 
 
@@ -149,7 +150,8 @@ def render_background(
     pinhole, colours = view.pinhole(), (palette or Palette()).colours
     rng = np.random.default_rng(seed)
     image = np.empty((view.height_px, view.width_px, 3), np.uint8)
-    image[:] = _vary(colours["earth"], rng, 14)
+    whole = (0, 0, view.width_px, view.height_px)
+    cv2.rectangle(image, whole, _vary(colours["earth"], rng, 14), cv2.FILLED)
     near = ground.near(view.x_m, view.y_m, _reach_m(view))
     flat = sorted(
         (s for s in near if s.height_m <= 0 and s.kind in ORDER), key=lambda s: ORDER.index(s.kind)
@@ -247,12 +249,29 @@ def _texture(image: Image, view: View, pinhole: Pinhole, seed: int) -> None:
     scale = view.height_agl_m / -down
     gx = ((view.x_m + rays[..., 0] * scale) / TEXTURE_M_PER_PX).astype(np.float32)
     gy = ((view.y_m + rays[..., 1] * scale) / TEXTURE_M_PER_PX).astype(np.float32)
-    size = (w, h)
-    gx = np.mod(cv2.resize(gx, size), TEXTURE_PX)
-    gy = np.mod(cv2.resize(gy, size), TEXTURE_PX)
-    grain = cv2.remap(tile, gx, gy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    grain = _grain(tile, gx, gy, (w, h))
     shade = cv2.merge([grain, grain, grain])
     cv2.multiply(image, shade, image, scale=1 / 128)
+
+
+def _grain(
+    tile: NDArray[np.uint8],
+    gx: NDArray[np.float32],
+    gy: NDArray[np.float32],
+    size: tuple[int, int],
+) -> NDArray[np.uint8]:
+    """Return the tile seen at texture coordinates given for every fourth pixel, at full size."""
+    gx -= np.float32(TEXTURE_PX * np.floor(float(gx.min()) / TEXTURE_PX))
+    gy -= np.float32(TEXTURE_PX * np.floor(float(gy.min()) / TEXTURE_PX))
+    fine_x, fine_y = cv2.resize(gx, size), cv2.resize(gy, size)
+    reach = max(float(gx.max()), float(gy.max())) / TEXTURE_PX
+    if reach < TILES_AT_ONCE:
+        # Looking down: a sheet of a few tiles holds all of it, and nothing has to wrap round.
+        sheet = np.tile(tile, (int(reach) + 2, int(reach) + 2))
+        return np.asarray(cv2.remap(sheet, fine_x, fine_y, cv2.INTER_LINEAR), np.uint8)
+    fine_x, fine_y = np.mod(fine_x, TEXTURE_PX), np.mod(fine_y, TEXTURE_PX)
+    grain = cv2.remap(tile, fine_x, fine_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.asarray(grain, np.uint8)
 
 
 def _buildings(
@@ -405,9 +424,8 @@ def _weather(image: Image, background: Background, light: Light, seed: int) -> N
         cv2.add(image, cv2.merge([streaks] * 3), image)
     grain = _noise_tile(0)
     oy, ox = int(rng.integers(TEXTURE_PX)), int(rng.integers(TEXTURE_PX))
-    rows = np.arange(oy, oy + h) % TEXTURE_PX
-    columns = np.arange(ox, ox + w) % TEXTURE_PX
-    noise = grain[rows][:, columns]
+    repeats = (1 + -(-h // TEXTURE_PX), 1 + -(-w // TEXTURE_PX))
+    noise = np.tile(grain, repeats)[oy : oy + h, ox : ox + w]
     strength = 0.10 + 0.25 * light.night
     shade = cv2.addWeighted(noise, strength, noise, 0, 128 * (1 - strength))
     cv2.multiply(image, cv2.merge([shade] * 3), image, scale=1 / 128)

@@ -33,9 +33,10 @@ from simulators.world import Standing, World
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 JPEG_QUALITY = 80
-GROUND_MARGIN = 1.6
-"""How much wider than the height the ground is gathered under a drone, per metre of height."""
-GROUND_LEAST_M = 60.0
+GROUND_SHARE_NADIR, GROUND_SHARE_TILTED = 0.9, 1.7
+"""How far the ground is gathered per metre of height: the picture's corner, looking down or not."""
+NADIR_BELOW_DEG = -80.0
+GROUND_LEAST_M = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,9 @@ class Shutter:
             WIDTH_PX,
             HEIGHT_PX,
         )
-        reach_m = GROUND_LEAST_M + GROUND_MARGIN * pose.height_agl_m
+        nadir = pose.pitch_deg < NADIR_BELOW_DEG
+        share = GROUND_SHARE_NADIR if nadir else GROUND_SHARE_TILTED
+        reach_m = GROUND_LEAST_M + share * pose.height_agl_m
         scene = Scene(
             view,
             self.world.items(pose.at, x_m, y_m, reach_m),
