@@ -1,0 +1,210 @@
+"""Each part composed: settings in, pools, buses and stores made, the service's loop run."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+from services.alerts.api import router as alerts_router
+from services.alerts.desk import Desk
+from services.alerts.loop import AlertPolicy
+from services.alerts.loop import run as run_alerts
+from services.patrol.api import router as patrol_router
+
+from domain.district import District
+from domain.hazard import Detection
+from domain.observation import Frame
+from gridwing.app import Deps, create_app
+from gridwing.eyes import load_eyes, watch_policy
+from gridwing.status import status_server
+from gridwing.stream import Stream
+from runtime import log as logging
+from runtime.access.accounts import Accounts
+from runtime.access.http import current_principal
+from runtime.bus import MqttBus
+from runtime.clock import Clock
+from runtime.database import Pool, open_pool, refuse_powerful_role
+from runtime.evidence import EvidenceStore
+from runtime.intake import MqttIntake
+from runtime.ledger import PostgresLedger, sequence
+from runtime.metrics import FRAMES, REGISTRY
+from runtime.registry import load
+from runtime.settings import Settings, required
+from runtime.topics import INTAKE_FILTERS
+from services.alerts.rules import load_rules
+from services.alerts.store import PostgresAlertStore
+from services.ingest.loop import Ingest
+from services.ingest.loop import run as run_ingest
+from services.ingest.sources import FrameInbox, Pace, hear_frames, pull_cameras
+from services.ingest.store import PostgresIngestStore
+from services.ingest.watch import make_watch
+from services.ingest.watch import run as run_watch
+from services.patrol.loop import run as run_patrol
+from services.patrol.policy import PatrolPolicy
+from services.patrol.store import PostgresPatrolStore, wayline_key
+
+log = structlog.get_logger(__name__)
+
+PAGES = Path(__file__).parent.parent / "web" / "dist"
+
+
+@dataclass(slots=True)
+class Ground:
+    """What every part stands on."""
+
+    settings: Settings
+    clock: Clock
+    pool: Pool
+    ledger: PostgresLedger
+    district: District
+    ready: asyncio.Event
+
+
+@asynccontextmanager
+async def ground(settings: Settings, database_url: str) -> AsyncIterator[Ground]:
+    """Open the database, load the district, answer status requests."""
+    ready = asyncio.Event()
+    async with (
+        status_server(settings.status_port, REGISTRY, ready.is_set),
+        open_pool(required(database_url, "DATABASE_URL")) as pool,
+    ):
+        district = await load(pool)
+        yield Ground(settings, settings.clock(), pool, PostgresLedger(pool), district, ready)
+
+
+def broker_url(settings: Settings) -> str:
+    return required(settings.mqtt_url, "MQTT_URL")
+
+
+async def ingest(settings: Settings) -> None:
+    """One ingest slot: telemetry, events and requests of every device."""
+    url, slot = broker_url(settings), settings.slot
+    async with (
+        ground(settings, settings.database_url) as on,
+        MqttBus(url, f"gridwing-ingest-{slot}") as bus,
+        MqttIntake(url, f"gridwing-intake-{slot}", INTAKE_FILTERS) as intake,
+    ):
+        store = PostgresIngestStore(on.pool)
+        loop = Ingest(intake, bus, on.ledger, store, on.district, on.clock)
+        on.ready.set()
+        await run_ingest(loop)
+
+
+async def watch(settings: Settings) -> None:
+    """Every camera and every drone's frames, judged by one detector."""
+    inbox, pace = FrameInbox(), Pace()
+
+    def refuse(source: str, reason: str) -> None:
+        FRAMES.labels("refused").inc()
+        log.info("frame refused", source=source, reason=reason)
+
+    with ThreadPoolExecutor(1, "pixels") as executor:
+        async with (
+            ground(settings, settings.database_url) as on,
+            MqttBus(broker_url(settings), f"gridwing-watch-{settings.slot}") as bus,
+        ):
+            evidence = EvidenceStore(settings.data_dir / "evidence")
+            eyes = await asyncio.to_thread(load_eyes, executor)
+            watching = make_watch(
+                on.district, eyes, on.ledger, evidence, on.clock, watch_policy(), pace
+            )
+            watching.record = _count_frame
+            on.ready.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(hear_frames(bus, inbox, refuse))
+                tasks.create_task(pull_cameras(on.district.cameras, inbox, pace, on.clock, refuse))
+                tasks.create_task(run_watch(watching, inbox, refuse))
+
+
+def _count_frame(frame: Frame, boxes: Sequence[Detection]) -> None:
+    FRAMES.labels("seen").inc()
+
+
+async def patrol(settings: Settings) -> None:
+    """Missions, waylines and the docks' commander."""
+    async with (
+        ground(settings, settings.database_url) as on,
+        MqttBus(broker_url(settings), f"gridwing-patrol-{settings.slot}") as bus,
+    ):
+        store = PostgresPatrolStore(on.pool)
+        secret = await store.secret()
+
+        def wayline_url(mission_id: str) -> str:
+            key = wayline_key(secret, mission_id)
+            return f"{settings.public_url}/api/waylines/{mission_id}.kmz?key={key}"
+
+        on.ready.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(sequence(on.pool))
+            tasks.create_task(
+                run_patrol(
+                    on.ledger, bus, store, on.district, on.clock, PatrolPolicy(), wayline_url
+                )
+            )
+
+
+async def alerts(settings: Settings) -> None:
+    """Hazards and reports into incidents, dispatches, closes."""
+    async with ground(settings, settings.database_url) as on:
+        store = PostgresAlertStore(on.pool)
+        on.ready.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(sequence(on.pool))
+            tasks.create_task(
+                run_alerts(on.ledger, store, on.district, on.clock, AlertPolicy(load_rules()))
+            )
+
+
+async def web(settings: Settings) -> None:
+    """The API, the live stream and the built pages."""
+    database_url = settings.database_app_url or settings.database_url
+    async with ground(settings, database_url) as on:
+        await refuse_powerful_role(on.pool)
+        desk = Desk(on.ledger, PostgresAlertStore(on.pool), on.district, on.clock, load_rules())
+        deps = Deps(
+            accounts=Accounts(on.pool),
+            ledger=on.ledger,
+            stream=Stream(on.ledger, on.pool, on.clock),
+            evidence=EvidenceStore(settings.data_dir / "evidence"),
+            district=lambda: on.district,
+            clock=on.clock,
+            routers=(
+                alerts_router(desk, current_principal),
+                patrol_router(PostgresPatrolStore(on.pool), current_principal, on.clock),
+            ),
+            pages=PAGES if PAGES.is_dir() else None,
+        )
+        config = uvicorn.Config(
+            create_app(deps),
+            host=settings.http_host,
+            port=settings.http_port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=3,
+        )
+        server = uvicorn.Server(config)
+        on.ready.set()
+        await server.serve()
+
+
+def run_part(name: str, part: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:
+    """Run one part until SIGTERM or Ctrl-C; its own failure ends the process loudly."""
+    logging.set_up(name, settings.log_format)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(part(settings))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            log.info("part stopped")
+
+    log.info("part starting", slot=settings.slot)
+    asyncio.run(main())

@@ -1,0 +1,100 @@
+"""Commands that run one part, or all of them, against given servers."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from gridwing import parts
+from gridwing.cli import fail
+from gridwing.parts import run_part
+from runtime.settings import Settings
+
+PART_NAMES = ("ingest", "watch", "patrol", "alerts", "web")
+FIRST_STATUS_PORT = 8081
+
+
+def settings() -> Settings:
+    """Read the environment, or leave with one line that names the variable."""
+    try:
+        return Settings.from_environment(os.environ)
+    except ValueError as error:
+        fail(str(error), 2)
+        raise
+
+
+@click.command()
+def ingest() -> None:
+    """Read device bytes from MQTT_URL into DATABASE_URL."""
+    run_part("ingest", parts.ingest, settings())
+
+
+@click.command()
+def watch() -> None:
+    """Judge camera and drone frames; raise hazards."""
+    run_part("watch", parts.watch, settings())
+
+
+@click.command()
+def patrol() -> None:
+    """Plan missions and command docks."""
+    run_part("patrol", parts.patrol, settings())
+
+
+@click.command()
+def alerts() -> None:
+    """Turn hazards and reports into incidents and dispatches."""
+    run_part("alerts", parts.alerts, settings())
+
+
+@click.command()
+def web() -> None:
+    """Serve console, phone page and API on GRIDWING_HTTP_HOST:GRIDWING_HTTP_PORT."""
+    run_part("web", parts.web, settings())
+
+
+@click.command()
+@click.option("--seed", default=7, show_default=True, help="Which district and which day.")
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="State folder.")
+@click.option("--http-port", type=int, required=True, help="Port of the simulated cameras.")
+@click.option("--rtsp-port", type=int, required=True, help="Port of the RTSP cameras.")
+@click.option("--api", required=True, help="Address of the web part, for simulated responders.")
+@click.option("--password", required=True, help="Password of the simulated responders' accounts.")
+def simulators(
+    seed: int, state: Path, http_port: int, rtsp_port: int, api: str, password: str
+) -> None:
+    """Run simulated docks, drones, cameras and responders against a simulation broker."""
+    from gridwing.simulation import SimulationOptions, simulate
+
+    options = SimulationOptions(seed, state, http_port, rtsp_port, api, password)
+    run_part("simulators", lambda s: simulate(s, options), settings())
+
+
+@click.command()
+def up() -> None:
+    """Run every part under a supervisor until Ctrl-C."""
+    from gridwing.supervisor import PartPlan, Supervisor
+
+    read = settings()
+    plans = [
+        PartPlan(
+            name,
+            (name,),
+            FIRST_STATUS_PORT + i,
+            {**os.environ, "GRIDWING_STATUS_PORT": str(FIRST_STATUS_PORT + i)},
+        )
+        for i, name in enumerate(PART_NAMES)
+    ]
+
+    async def main() -> None:
+        async with Supervisor(plans, read.data_dir) as supervisor:
+            while not supervisor.all_ready():
+                await asyncio.sleep(0.5)
+            click.echo(f"all parts are ready; the console is at {read.public_url}")
+            await asyncio.Event().wait()
+
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        click.echo("stopped")

@@ -1,0 +1,66 @@
+"""The simulators as one part: never against anything but a simulation broker."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from domain.responder import Responder
+from gridwing.district import demo_district
+from gridwing.status import status_server
+from runtime.bus import Bus, MqttBus
+from runtime.metrics import REGISTRY
+from runtime.settings import Settings, required
+from simulators.fleet import FleetOptions, run
+from simulators.phone import HttpPhone
+from simulators.responder import Phone
+
+FETCH_TIMEOUT_S = 10.0
+KMZ_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationOptions:
+    seed: int
+    state: Path
+    http_port: int
+    rtsp_port: int
+    api: str
+    password: str
+
+
+async def simulate(settings: Settings, options: SimulationOptions) -> None:
+    """Run the simulated hardware and people until cancelled.
+
+    Raises PermissionError unless GRIDWING_SIMULATION=1 says that the broker is a simulated one.
+    """
+    if not settings.simulation:
+        raise PermissionError("simulators need GRIDWING_SIMULATION=1 and a broker of their own")
+    url = required(settings.mqtt_url, "MQTT_URL")
+    buses: list[MqttBus] = []
+
+    def bus_for(client_id: str) -> Bus:
+        buses.append(MqttBus(url, client_id))
+        return buses[-1]
+
+    async with (
+        status_server(settings.status_port, REGISTRY, lambda: True),
+        httpx.AsyncClient(trust_env=False, timeout=FETCH_TIMEOUT_S) as client,
+    ):
+
+        async def fetch(address: str) -> bytes:
+            answer = await client.get(address)
+            answer.raise_for_status()
+            return answer.content[:KMZ_LIMIT_BYTES]
+
+        def phone_for(responder: Responder) -> Phone:
+            return HttpPhone(options.api, responder.account, options.password, client)
+
+        fleet = FleetOptions(
+            seed=options.seed,
+            state_folder=options.state,
+            http_port=options.http_port,
+            rtsp_port=options.rtsp_port,
+        )
+        district = demo_district(options.seed, options.http_port, options.rtsp_port)
+        await run(fleet, district, settings.clock(), bus_for, fetch, phone_for)

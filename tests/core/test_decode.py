@@ -1,0 +1,175 @@
+"""Any bytes on any topic: observations or a refusal, never an exception."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.observation import (
+    AlarmSet,
+    DeviceRequest,
+    FlightPhase,
+    FlightReport,
+    Refusal,
+    Telemetry,
+    Topology,
+)
+from services.ingest.decode import decode
+from services.ingest.devices import Devices
+from services.ingest.dji import Heard
+from simulators.district import generate
+
+AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
+STAMP = int(AT.timestamp() * 1000)
+DISTRICT = generate(7)
+DEVICES = Devices.of(DISTRICT)
+DOCK, DRONE = DISTRICT.docks[0].sn, DISTRICT.docks[0].drone_sn
+OSD = f"thing/product/{DRONE}/osd"
+
+
+def heard(topic: str, body: object) -> Heard:
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    result = decode(topic, payload, AT, DEVICES)
+    assert isinstance(result, Heard), result
+    return result
+
+
+def refused(topic: str, body: object) -> str:
+    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+    result = decode(topic, payload, AT, DEVICES)
+    assert isinstance(result, Refusal)
+    return result.reason
+
+
+def aircraft(**data: object) -> Telemetry:
+    message = {"tid": "t", "bid": "b", "timestamp": STAMP, "gateway": DOCK, "data": data}
+    (telemetry,) = heard(OSD, message).observations
+    assert isinstance(telemetry, Telemetry)
+    return telemetry
+
+
+def test_an_osd_fragment_gives_only_what_it_carried() -> None:
+    t = aircraft(latitude=22.5, longitude=113.3, height=121.4, elevation=99.8, attitude_head=-87.5,
+                 mode_code=5, horizontal_speed=8.2)  # fmt: skip
+    assert (t.height_ellipsoid_m, t.height_rel_m, t.height_agl_m) == (121.4, 99.8, None)
+    assert (t.heading_deg, t.phase, t.battery_pct) == (272.5, FlightPhase.ON_TASK, None)
+
+
+def test_the_gimbal_key_is_named_like_its_payload() -> None:
+    t = aircraft(**{"80-0-0": {"gimbal_pitch": -60.0, "gimbal_yaw": -87.0}})
+    assert (t.gimbal_pitch_deg, t.gimbal_yaw_deg) == (-60.0, 273.0)
+
+
+def test_zero_zero_is_no_fix() -> None:
+    assert aircraft(latitude=0, longitude=0).position is None
+
+
+@pytest.mark.parametrize("key", ["timestamp", "timestamp:"])
+def test_the_vendors_misspelt_timestamp_is_taken(key: str) -> None:
+    (t,) = heard(OSD, {key: STAMP, "data": {"mode_code": 0}}).observations
+    assert isinstance(t, Telemetry)
+    assert (t.at, t.time_clamped) == (AT, False)
+
+
+@pytest.mark.parametrize("stamp", [None, "x", True, 0, STAMP + 400_000, STAMP - 8 * 86_400_000])
+def test_impossible_times_become_the_receive_time(stamp: object) -> None:
+    (t,) = heard(OSD, {"timestamp": stamp, "data": {}}).observations
+    assert isinstance(t, Telemetry)
+    assert (t.at, t.time_clamped) == (AT, True)
+
+
+def test_topology_waits_for_its_reply() -> None:
+    body = {"tid": "t", "bid": "b", "timestamp": STAMP, "data": {"sub_devices": [{"sn": DRONE}]}}
+    result = heard(f"sys/product/{DOCK}/status", body)
+    assert result.observations == (Topology(DOCK, AT, (DRONE,)),)
+    assert result.reply is not None
+    assert (result.reply.topic, result.reply.tid) == (f"sys/product/{DOCK}/status_reply", "t")
+
+
+def test_flight_progress_is_read_from_its_ext() -> None:
+    output = {"status": "in_progress", "progress": {"current_step": 25, "percent": 40},
+              "ext": {"flight_id": "m-1", "current_waypoint_index": 7,
+                      "break_point": {"break_reason": "0"}}}  # fmt: skip
+    body = {"method": "flighttask_progress", "need_reply": 1, "timestamp": STAMP, "tid": "t",
+            "bid": "b", "gateway": DOCK, "data": {"result": 0, "output": output}}  # fmt: skip
+    result = heard(f"thing/product/{DOCK}/events", body)
+    (report,) = result.observations
+    assert isinstance(report, FlightReport)
+    assert (report.flight_id, report.step, report.waypoint_index) == ("m-1", 25, 7)
+    assert report.break_reason == 0
+    assert result.reply is not None
+
+
+def test_hms_is_the_whole_current_set() -> None:
+    alarm = {"code": "0x16100083", "level": 2, "args": {"component_index": 0, "sensor_index": 1}}
+    body = {"method": "hms", "timestamp": STAMP, "data": {"list": [alarm]}}
+    (alarms,) = heard(f"thing/product/{DOCK}/events", body).observations
+    assert isinstance(alarms, AlarmSet)
+    assert [(a.code, a.level, a.component) for a in alarms.alarms] == [("0x16100083", 2, "0/1")]
+
+
+def test_a_request_is_kept_for_its_answer() -> None:
+    body = {"method": "config", "tid": "t", "bid": "b", "timestamp": STAMP, "data": {}}
+    (request,) = heard(f"thing/product/{DOCK}/requests", body).observations
+    assert isinstance(request, DeviceRequest)
+    assert request.method == "config"
+
+
+def test_an_array_of_our_own_samples_gives_one_telemetry_each() -> None:
+    samples = [{"at": STAMP + i, "latitude": 22.5, "longitude": 113.3} for i in range(10)]
+    assert len(heard(f"gridwing/telemetry/{DRONE}", samples).observations) == 10
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason"),
+    [
+        (OSD, b"{", "not JSON"),
+        (OSD, b"[" * 100_000, "not JSON"),
+        (OSD, b'{"data": {"latitude": 1e400}}', ""),
+        (OSD, b'{"data": {"latitude": NaN}}', "not JSON"),
+        (OSD, b'{"data": {"height": true}}', "height must be a number"),
+        (OSD, b'{"data": {"latitude": 91, "longitude": 0}}', "latitude must lie in"),
+        (OSD, b'{"data": [1]}', "data must be an object"),
+        (OSD, b'{"timestamp": ' + b"9" * 5000 + b"}", ""),
+        (OSD, b'"\xff\xfe"', "not JSON"),
+        (OSD, b'{"data": {"a": "\\ud800"}}', "not JSON"),
+        (OSD, b"x" * 300_000, "the limit is"),
+        ("thing/product/STRANGER/osd", b'{"data": {}}', "not registered"),
+        (f"thing/product/{DOCK}/events", b'{"gateway": "OTHER", "data": {}}', "speaks on the topic"),
+        (f"thing/product/{DOCK}/events", b'{"method": "hms", "data": {"list": 1}}', "hms list"),
+        (f"gridwing/telemetry/{DRONE}", b'{"device_sn": "X"}', "speaks on the topic"),
+        ("some/other/topic", b"{}", "nobody reads"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_with_its_reason(
+    topic: str, payload: bytes, reason: str
+) -> None:
+    assert reason in refused(topic, payload)
+
+
+TOPICS = [OSD, f"thing/product/{DOCK}/events", f"thing/product/{DOCK}/drc/up",
+          f"thing/product/{DOCK}/requests", f"sys/product/{DOCK}/status",
+          f"gridwing/telemetry/{DRONE}", "thing/product//osd"]  # fmt: skip
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(["data", "timestamp", "method", "list", "latitude", "longitude", "output",
+                         "ext", "flight_id", "status", "sub_devices", "sn", "need_reply", "gateway"]),
+        inner, max_size=6,
+    ),  # fmt: skip
+)
+
+
+@given(st.sampled_from(TOPICS), st.binary(max_size=200))
+def test_no_bytes_raise(topic: str, payload: bytes) -> None:
+    decode(topic, payload, AT, DEVICES)
+
+
+@given(st.sampled_from(TOPICS), values, st.sampled_from(["hms", "flighttask_progress", "config"]))
+def test_no_json_raises(topic: str, value: object, method: str) -> None:
+    body = {"method": method, "data": value, "timestamp": STAMP}
+    decode(topic, json.dumps(body).encode(), AT + timedelta(seconds=1), DEVICES)
+    decode(topic, json.dumps(value).encode(), AT, DEVICES)
