@@ -6,10 +6,10 @@ planner is a plain boustrophedon: parallel lines at the best of a few angles, jo
 ways over open ground, with visits to the pockets the lines missed.
 """
 
-import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -25,6 +25,8 @@ _REPAIR_ROUNDS = 60
 _ANGLE_STEP_DEG = 15.0
 _ANGLES_PLANNED = 3
 _MIN_POCKET_M2 = 0.01
+_VISITS_TRIED = 6
+_SAME_M = 1e-6
 _IMPROVEMENT_ROUNDS = 20
 
 Segment = tuple[Point, Point]
@@ -63,10 +65,10 @@ def swath_m(height_agl_m: float, hfov_deg: float, overlap: float) -> float:
 
 def covered(path: Sequence[Point], width_m: float) -> BaseGeometry:
     """Return the ground inside the strip of a path (flat ends, discs at turns)."""
-    points = [path[0], *(b for a, b in itertools.pairwise(path) if math.dist(a, b) > 1e-6)]
+    points = [path[0], *(b for a, b in pairwise(path) if math.dist(a, b) > 1e-6)]
     if len(points) < 2:
         return Polygon()
-    lines = shapely.linestrings([[a, b] for a, b in itertools.pairwise(points)])
+    lines = shapely.linestrings([[a, b] for a, b in pairwise(points)])
     strips = shapely.buffer(lines, width_m / 2.0, cap_style="flat")
     discs = shapely.buffer(
         shapely.points(points[1:-1] or np.empty((0, 2))),
@@ -246,7 +248,7 @@ def _nearest_next(segments: Sequence[Segment], first: Point) -> list[Segment]:
 
 
 def _gaps_m(tour: Sequence[Segment], start: Point | None) -> float:
-    gaps = sum(math.dist(s[1], t[0]) for s, t in itertools.pairwise(tour))
+    gaps = sum(math.dist(s[1], t[0]) for s, t in pairwise(tour))
     return gaps + (math.dist(start, tour[0][0]) if start is not None else 0.0)
 
 
@@ -304,40 +306,69 @@ def _visit_pockets(
         if not pockets:
             break
         pocket = max(pockets, key=lambda p: p.area)
-        longer = _with_visit(path, pocket, sky)
-        wider = covered(longer, width_m) if longer is not None else strip
-        if longer is None or area.difference(wider).area > missed.area - _MIN_POCKET_M2:
+        for longer in _with_visit(path, pocket, sky):
+            wider = covered(longer, width_m)
+            if area.difference(wider).area < missed.area - _MIN_POCKET_M2:
+                path, strip = longer, wider
+                break
+        else:
             point = pocket.representative_point()
             given_up.append((point.x, point.y))
-            continue
-        path, strip = longer, wider
     return path
 
 
-def _with_visit(path: list[Point], pocket: Polygon, sky: OpenSky) -> list[Point] | None:
-    """Insert a run along the pocket's long axis where it costs least."""
-    box = shapely.get_coordinates(pocket.minimum_rotated_rectangle)[:4]
-    sides = [(box[0] + box[1]) / 2, (box[1] + box[2]) / 2, (box[2] + box[3]) / 2]
-    last = (box[3] + box[0]) / 2
-    long_way = (
-        (sides[0], sides[2])
-        if math.dist(sides[0], sides[2]) >= math.dist(sides[1], last)
-        else (sides[1], last)
-    )
-    a, b = (_nearest(sky, shapely.Point(*end)) for end in long_way)
-    if not sky.clear(a, b):
-        a = b = _nearest(sky, pocket.representative_point())
-    costs = sorted(
-        (math.dist(p, one) + math.dist(two, q) - math.dist(p, q), i, one, two)
-        for i, (p, q) in enumerate(itertools.pairwise(path))
-        for one, two in ((a, b), (b, a))
-    )
-    for _, i, one, two in costs[:4]:
-        there, back = sky.way(path[i], one), sky.way(two, path[i + 1])
+def _with_visit(path: list[Point], pocket: Polygon, sky: OpenSky) -> Iterator[list[Point]]:
+    """Give paths with a run along the pocket's long axis, the cheapest first.
+
+    The run leaves the path at a leg's nearest point and comes back to it, or replaces the leg,
+    whose own strip is then lost.
+    """
+    a, b = _long_axis(pocket, sky)
+    options = []
+    for i, (p, q) in enumerate(pairwise(path)):
+        for one, two in ((a, b), (b, a)):
+            run = math.dist(one, two)
+            foot = _nearest_on(p, q, one)
+            aside_m = math.dist(foot, one) + run + math.dist(two, foot)
+            options.append((aside_m, i, (p, foot), one, two, (foot, q)))
+            instead_m = math.dist(p, one) + run + math.dist(two, q) - math.dist(p, q)
+            options.append((instead_m, i, (p,), one, two, (q,)))
+    for _, i, before, one, two, after in sorted(options)[:_VISITS_TRIED]:
+        there, back = sky.way(before[-1], one), sky.way(two, after[0])
         if there is not None and back is not None:
-            run = [] if one == two else [two]
-            return [*path[: i + 1], *there[1:], *run, *back[1:-1], *path[i + 1 :]]
-    return None
+            middle = [*before[:-1], *there, *([] if one == two else [two]), *back[1:], *after[1:]]
+            whole = [*path[:i], *middle, *path[i + 2 :]]
+            yield [
+                point
+                for k, point in enumerate(whole)
+                if k == 0 or math.dist(whole[k - 1], point) > _SAME_M
+            ]
+
+
+def _long_axis(pocket: Polygon, sky: OpenSky) -> Segment:
+    """The middle line of the pocket's smallest box, where one may fly."""
+    box = shapely.get_coordinates(pocket.minimum_rotated_rectangle)[:4]
+    if len(box) < 4:
+        point = _nearest(sky, pocket.representative_point())
+        return point, point
+    middles = [(box[k] + box[(k + 1) % 4]) / 2 for k in range(4)]
+    across = (middles[0], middles[2]), (middles[1], middles[3])
+    ends = max(across, key=lambda pair: math.dist(*pair))
+    a, b = (_nearest(sky, shapely.Point(*end)) for end in ends)
+    if sky.clear(a, b):
+        return a, b
+    point = _nearest(sky, pocket.representative_point())
+    return point, point
+
+
+def _nearest_on(p: Point, q: Point, to: Point) -> Point:
+    """Return the point of the leg p → q nearest to `to`."""
+    dx, dy = q[0] - p[0], q[1] - p[1]
+    square = dx * dx + dy * dy
+    if square == 0.0:
+        return p
+    t = max(0.0, min(1.0, ((to[0] - p[0]) * dx + (to[1] - p[1]) * dy) / square))
+    return (p[0] + t * dx, p[1] + t * dy)
 
 
 def _nearest(sky: OpenSky, point: shapely.Point) -> Point:

@@ -90,6 +90,7 @@ class Commander:
         self._conversation = conversation
         self._spawn = spawn
         self._in_flight: set[str] = set()
+        self._ended_at: dict[str, datetime] = {}
         district = around.ground.district
         self.docks = {d.sn: d for d in district.docks}
         self.drones = {d.sn: d for d in district.drones}
@@ -201,6 +202,19 @@ class Commander:
             case End(outcome=outcome, reason=reason):
                 ended = MissionEnded(mission.mission_id, outcome, reason)
                 await self.append(mission.mission_id, [ended], at, expected=flight.version)
+                self._ended_at[mission.dock_sn] = at
+                log.info(
+                    "mission ended",
+                    mission=mission.mission_id,
+                    outcome=outcome.value,
+                    reason=reason,
+                )
+
+    def rested(self, dock_sn: str, at: datetime) -> bool:
+        """Tell whether the follower had time to fold what the dock's last flight has seen."""
+        ended, policy = self._ended_at.get(dock_sn), self.around.policy
+        rest_s = patience_s(policy.rest_s, policy.rest_wall_s, self.around.clock.rate)
+        return ended is None or (at - ended).total_seconds() >= rest_s
 
     async def _start_look(self, flight: Flight, at: datetime) -> None:
         mission = flight.mission

@@ -131,9 +131,9 @@ class Planner:
                 continue
             target = around.ground.local(look.target)
             candidates = [*self._idle(flights, at), *self._airborne(flights, at)]
-            choice = divert.choose(
-                around.ground, target, candidates, self._commander.patience.look_s
-            )
+            # Most looks are judged well before their limit; the reserve covers the others.
+            look_s = self._commander.patience.look_s * around.policy.look_budget_share
+            choice = divert.choose(around.ground, target, candidates, look_s)
             if isinstance(choice, divert.NoDrone):
                 self._say(look.look_id, " ".join(f"{sn}:{why}" for sn, why in choice.reasons))
                 continue
@@ -150,6 +150,8 @@ class Planner:
         visits = None
         for candidate in self._idle(flights, at):
             dock = self._commander.docks[candidate.dock_sn]
+            if not self._commander.rested(dock.sn, at):
+                continue
             if airframe(candidate.drone.model) is None:
                 self._say(dock.sn, f"model_unknown:{candidate.drone.model}")
                 continue

@@ -35,6 +35,8 @@ class PatrolPolicy:
     tick_s: float = 2.0
     tick_wall_s: float = 0.25
     plan_every_s: float = 10.0
+    rest_s: float = 20.0
+    rest_wall_s: float = 2.0
     never_seen_revisits: float = 2.0
     due_share: float = 0.25
     unverified_weight: float = 1.5
@@ -59,7 +61,8 @@ class PatrolPolicy:
     look_height_agl_m: float = 60.0
     look_radius_m: float = 30.0
     look_limit_s: float = 60.0
-    look_limit_wall_s: float = 12.0
+    look_limit_wall_s: float = 6.0
+    look_budget_share: float = 0.6
     look_grace_s: float = 15.0
     look_grace_wall_s: float = 3.0
     look_reach_limit_s: float = 600.0

@@ -35,21 +35,27 @@ class NoSortie:
 
 
 def weight(
-    cell: GridCell, visits: CellVisits, portions: int, at: datetime, policy: PatrolPolicy
+    cell: GridCell,
+    visits: CellVisits,
+    portions: int,
+    began_at: datetime,
+    at: datetime,
+    policy: PatrolPolicy,
 ) -> float:
     """Return a cell's weighted idleness; 1.0 × risk means its revisit interval has just run out.
 
     A flight over a cell puts it back in the queue even when nothing was seen, so that one blind
     camera cannot hold all drones; an unverified cell weighs more. A cell of several portions is
-    only as fresh as its last sighting until every portion was flown.
+    only as fresh as its last sighting until every portion was flown. A cell never visited counts
+    from `began_at`, the first visit anywhere, with a head start.
     """
     seen, flown = visits.seen_at, visits.flown_at
     unverified = flown is not None and (seen is None or flown > seen)
     midway = visits.flown_count % portions != 0
     last = flown if unverified and not midway else seen
+    idleness = (at - (last or began_at)).total_seconds() / max(1.0, cell.revisit_s)
     if last is None:
-        return cell.risk * policy.never_seen_revisits
-    idleness = (at - last).total_seconds() / max(1.0, cell.revisit_s)
+        return cell.risk * (policy.never_seen_revisits + idleness)
     return cell.risk * idleness * (policy.unverified_weight if unverified else 1.0)
 
 
@@ -94,12 +100,14 @@ def _weights(
     at: datetime,
 ) -> dict[str, float]:
     policy = ground.policy
+    known_times = [t for v in visits.values() for t in (v.seen_at, v.flown_at) if t is not None]
+    began_at = min(known_times, default=at)
     found = {}
     for cell in ground.district.cells:
         if cell.code in taken:
             continue
         known = visits.get(cell.code, CellVisits())
-        value = weight(cell, known, ground.portions(cell.code, drone), at, policy)
+        value = weight(cell, known, ground.portions(cell.code, drone), began_at, at, policy)
         if value >= policy.due_share * cell.risk:
             found[cell.code] = value
     return found
