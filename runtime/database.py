@@ -15,6 +15,9 @@ POOL_MAX_CONNECTIONS = 8
 POOL_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10
 IDLE_IN_TRANSACTION_S = 20
+ROLE_ABOVE_ROW_SECURITY = (
+    "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+)
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
@@ -77,12 +80,10 @@ async def refuse_powerful_role(pool: Pool) -> None:
     """Raise PermissionError when the pool's role could see through row-level security."""
     async with pool.connection() as connection:
         row = await (
-            await connection.execute(
-                "SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
-            )
+            await connection.execute(ROLE_ABOVE_ROW_SECURITY)
         ).fetchone()
     assert row is not None
-    if row[1] or row[2]:
+    if row[1]:
         raise PermissionError(
             f"role {row[0]} is superuser or bypasses row-level security; use gridwing_app"
         )
