@@ -10,6 +10,8 @@ clusters=/etc/postgresql-common/createcluster.d
 no_cluster=$clusters/gridwing-no-main-cluster.conf
 had_mosquitto=$(command -v mosquitto || true)
 
+log=$(mktemp)
+
 put_back() {
     rm -f "$no_cluster"
     rmdir --ignore-fail-on-non-empty "$clusters" "$(dirname "$clusters")" 2>/dev/null || true
@@ -19,7 +21,7 @@ put_back() {
         rm -f "$policy"
     fi
 }
-trap put_back EXIT
+trap 'put_back; rm -f "$log"' EXIT
 trap 'exit 130' INT TERM HUP
 
 # An earlier run that was killed may have left its own.
@@ -33,12 +35,16 @@ mkdir -p "$clusters"
 echo "create_main_cluster = false" >"$no_cluster"
 
 export DEBIAN_FRONTEND=noninteractive
-apt="apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any"
+# What apt says is shown only when it fails.
+apt() {
+    apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o APT::Update::Error-Mode=any "$@" >>"$log" 2>&1
+}
 # Lists may be absent (fresh image) or old (packages moved on): try with what is there, then refresh.
-if ! $apt install --simulate --no-install-recommends "$@" >/dev/null 2>&1 ||
-    ! $apt install --yes --no-install-recommends "$@" >/dev/null; then
-    $apt update >/dev/null
-    $apt install --yes --no-install-recommends "$@" >/dev/null
+if ! apt install --simulate --no-install-recommends "$@" || ! apt install --yes --no-install-recommends "$@"; then
+    if ! apt update || ! apt install --yes --no-install-recommends "$@"; then
+        cat "$log" >&2
+        exit 1
+    fi
 fi
 
 # Where systemd would start a new broker at the next boot, on the port that is not ours to take.
