@@ -35,8 +35,10 @@ WIDTH_PX, HEIGHT_PX = 640, 480
 JPEG_QUALITY = 80
 GROUND_SHARE_NADIR, GROUND_SHARE_TILTED = 0.9, 1.7
 """How far the ground is gathered per metre of height: the picture's corner, looking down or not."""
-NADIR_BELOW_DEG = -80.0
+NADIR_BELOW_DEG, TILTED_BELOW_DEG = -80.0, -45.0
 GROUND_LEAST_M = 40.0
+GROUND_LEVEL_M = 160.0
+"""How far the ground is gathered before a lens that looks along it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,7 @@ class Shutter:
             WIDTH_PX,
             HEIGHT_PX,
         )
-        nadir = pose.pitch_deg < NADIR_BELOW_DEG
-        share = GROUND_SHARE_NADIR if nadir else GROUND_SHARE_TILTED
-        reach_m = GROUND_LEAST_M + share * pose.height_agl_m
+        reach_m = _reach_m(pose)
         scene = Scene(
             view,
             self.world.items(pose.at, x_m, y_m, reach_m),
@@ -152,3 +152,11 @@ class Shutter:
         if look:
             self.world.looked(looker, scene.standing, boxes, pose.at)
         return jpeg
+
+
+def _reach_m(pose: FramePose) -> float:
+    if pose.pitch_deg > TILTED_BELOW_DEG:
+        return GROUND_LEVEL_M
+    nadir = pose.pitch_deg < NADIR_BELOW_DEG
+    share = GROUND_SHARE_NADIR if nadir else GROUND_SHARE_TILTED
+    return GROUND_LEAST_M + share * pose.height_agl_m
