@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from domain.district import District
@@ -44,7 +45,7 @@ def test_hazards_come_at_their_pace_where_they_belong(district: District, tmp_pa
         place = world.terrain.frame.to_position(h.x_m, h.y_m)
         assert abs(place.lat_deg - district.origin.lat_deg) < 0.05
         if h.kind in INSIDE:
-            assert world.terrain.inside(INSIDE[h.kind], [h.x_m], [h.y_m]).all()
+            assert world.terrain.inside(INSIDE[h.kind], *np.array([[h.x_m], [h.y_m]])).all()
     world.close()
 
 
