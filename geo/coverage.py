@@ -30,6 +30,7 @@ _SAME_M = 1e-6
 _IMPROVEMENT_ROUNDS = 20
 
 Segment = tuple[Point, Point]
+Run = tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +325,7 @@ def _with_visit(path: list[Point], pocket: Polygon, sky: OpenSky) -> Iterator[li
     whose own strip is then lost.
     """
     a, b = _long_axis(pocket, sky)
-    options = []
+    options: list[tuple[float, int, Run, Point, Point, Run]] = []
     for i, (p, q) in enumerate(pairwise(path)):
         for one, two in ((a, b), (b, a)):
             run = math.dist(one, two)

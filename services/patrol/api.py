@@ -1,0 +1,130 @@
+"""HTTP for missions: reading them, calling one home, and the wayline files docks fetch."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+
+from domain.codec import to_plain
+from domain.mission import Mission, MissionPurpose
+from runtime.access import Principal, allow
+from runtime.clock import Clock
+from services.patrol.flight import Flight
+from services.patrol.store import PatrolStore, wayline_key
+
+KMZ_TYPE = "application/vnd.google-earth.kmz"
+
+
+def router(
+    store: PatrolStore, principal_of: Callable[[Request], Awaitable[Principal]], clock: Clock
+) -> APIRouter:
+    """Return the routes under /api; `principal_of` is the dependency that says who asks."""
+    api = APIRouter(prefix="/api")
+    asking = Annotated[Principal, Depends(principal_of)]
+
+    async def missions(principal: asking) -> list[dict[str, Any]]:
+        _ask(principal, "mission.read")
+        return [_listed(flight) for flight in await store.flights()]
+
+    async def mission(
+        mission_id: str,
+        principal: asking,
+    ) -> dict[str, Any]:
+        _ask(principal, "mission.read")
+        return _shown(await _known(store, mission_id))
+
+    async def return_home(
+        mission_id: str,
+        principal: asking,
+    ) -> dict[str, Any]:
+        _ask(principal, "mission.command")
+        flight = await _known(store, mission_id)
+        if not flight.open:
+            raise HTTPException(409, f"{mission_id} has ended; there is nothing to call home")
+        sortie = flight.carrier_id or mission_id
+        await store.ask_home(sortie, principal.account_id, clock.now())
+        return {"ok": True, "mission_id": sortie}
+
+    async def wayline(mission_id: str, key: str = "") -> Response:
+        expected = wayline_key(await store.secret(), mission_id)
+        data = await store.kmz(mission_id)
+        # One answer for a wrong key and an unknown mission: nothing is learnt from guessing.
+        if not hmac.compare_digest(key.encode(), expected.encode()) or data is None:
+            raise HTTPException(404, "no such wayline")
+        return Response(data, media_type=KMZ_TYPE, headers={"Cache-Control": "no-store"})
+
+    api.add_api_route("/missions", missions, methods=["GET"])
+    api.add_api_route("/missions/{mission_id}", mission, methods=["GET"])
+    api.add_api_route("/missions/{mission_id}/return-home", return_home, methods=["POST"])
+    api.add_api_route("/waylines/{mission_id}.kmz", wayline, methods=["GET"])
+    return api
+
+
+def _ask(principal: Principal, action: str) -> None:
+    if not allow(principal, action):
+        raise HTTPException(403, f"{principal.role.value} may not {action}")
+
+
+async def _known(store: PatrolStore, mission_id: str) -> Flight:
+    flight = await store.flight(mission_id)
+    if flight is None:
+        raise HTTPException(404, f"no mission {mission_id}")
+    return flight
+
+
+def _listed(flight: Flight) -> dict[str, Any]:
+    mission = flight.mission
+    return {
+        "mission_id": mission.mission_id,
+        "purpose": mission.purpose.value,
+        "dock_sn": mission.dock_sn,
+        "drone_sn": mission.drone_sn,
+        "planned_at": to_plain(mission.planned_at),
+        "cell_codes": list(mission.cell_codes),
+        "incident_id": mission.incident_id,
+        "hazard_id": mission.hazard_id,
+        "target": to_plain(mission.target),
+        "reason": mission.reason,
+        "length_m": mission.wayline.length_m,
+        "flight_time_s": mission.wayline.flight_time_s,
+        "state": flight.state.value,
+        "outcome": to_plain(flight.outcome),
+        "status": flight.status,
+        "percent": flight.percent,
+    }
+
+
+def _shown(flight: Flight) -> dict[str, Any]:
+    return {
+        "mission": to_plain(flight.mission),
+        "state": flight.state.value,
+        "outcome": to_plain(flight.outcome),
+        "reason": flight.reason,
+        "steps": to_plain(flight.steps),
+        "carrier_id": flight.carrier_id,
+        "diverted_for": flight.diverted_for,
+        "concluded": to_plain(flight.concluded),
+        "wayline": wayline_geojson(flight.mission),
+    }
+
+
+def wayline_geojson(mission: Mission) -> dict[str, Any]:
+    """Return the path as an RFC 7946 Feature: a line, or the point a look is about."""
+    points = [[w.position.lon_deg, w.position.lat_deg] for w in mission.wayline.waypoints]
+    look = mission.purpose is not MissionPurpose.PATROL or len(points) < 2
+    geometry: dict[str, Any] = (
+        {"type": "Point", "coordinates": points[0] if points else []}
+        if look
+        else {"type": "LineString", "coordinates": points}
+    )
+    return {
+        "type": "Feature",
+        "geometry": geometry,
+        "properties": {
+            "role": "path",
+            "mission_id": mission.mission_id,
+            "purpose": mission.purpose.value,
+            "height_rel_m": max((w.height_rel_m for w in mission.wayline.waypoints), default=0.0),
+        },
+    }
