@@ -15,7 +15,7 @@ export function Phone({ account, leave }: { account: Account; leave: () => void 
   const [onDuty, setOnDuty] = useState(true);
   const [error, setError] = useState("");
   const reload = useCallback(() => {
-    get<Task[]>("/api/tasks").then(setTasks, (problem: Error) => setError(problem.message));
+    get<{ items: Task[] }>("/api/tasks").then((page) => setTasks(page.items), (problem: Error) => setError(problem.message));
   }, []);
   const onEntry = useCallback(
     (entry: Entry) => {

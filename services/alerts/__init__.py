@@ -1,0 +1,1 @@
+"""Hazards and reports → incidents → dispatches → closed. Escalation, delivery."""
