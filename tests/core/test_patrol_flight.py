@@ -1,0 +1,295 @@
+"""A mission's life, decision by decision."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from domain.events import (
+    Event,
+    FlightProgressed,
+    LookConcluded,
+    LookStarted,
+    MissionDiverted,
+    MissionEnded,
+    MissionPlanned,
+    MissionStepAnswered,
+    MissionStepIntended,
+)
+from domain.hazard import HazardKind
+from domain.mission import (
+    LookOutcome,
+    Mission,
+    MissionOutcome,
+    MissionPurpose,
+    MissionState,
+    Wayline,
+    Waypoint,
+)
+from services.patrol.commander import patience
+from services.patrol.flight import (
+    End,
+    Flight,
+    GiveUpAnswer,
+    Intend,
+    StartLook,
+    Step,
+    View,
+    decide,
+    evolve,
+    opened,
+)
+from services.patrol.policy import PatrolPolicy
+from tests.core.patrol_scene import EPOCH, ORIGIN
+
+PATIENCE = patience(PatrolPolicy(), 1.0)
+POINT = Waypoint(ORIGIN, 90.0, 12.0)
+PATROL = Mission(
+    "m1", MissionPurpose.PATROL, "DOCK1", "DRONE1", EPOCH, ("c1",), Wayline((POINT, POINT), 0, 100)
+)
+LOOK = replace(
+    PATROL,
+    mission_id="m2",
+    purpose=MissionPurpose.VERIFY,
+    cell_codes=(),
+    target=ORIGIN,
+    kind=HazardKind.FIRE,
+    incident_id="i1",
+)
+
+
+def later(seconds: float) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def told(mission: Mission, *events: Event, carrier_id: str | None = None) -> Flight:
+    """Fold events one second apart, after the plan."""
+    flight = opened(MissionPlanned(mission), EPOCH, carrier_id)
+    for i, event in enumerate(events, 1):
+        flight = evolve(flight, event, later(i))
+    return flight
+
+
+def meant(step: Step, mission: Mission = PATROL, number: int = 0) -> MissionStepIntended:
+    return MissionStepIntended(mission.mission_id, "DOCK1", step, f"{step}-{number}")
+
+
+def answered(
+    step: Step, result: int | None = 0, mission: Mission = PATROL, number: int = 0
+) -> MissionStepAnswered:
+    return MissionStepAnswered(mission.mission_id, step, f"{step}-{number}", result)
+
+
+def progress(status: str, step: int | None = 25, mission: Mission = PATROL) -> FlightProgressed:
+    return FlightProgressed(mission.mission_id, "DOCK1", status, step, None, 1, None, 0, EPOCH)
+
+
+FLYING = (
+    meant(Step.PREPARE),
+    answered(Step.PREPARE),
+    meant(Step.EXECUTE),
+    answered(Step.EXECUTE),
+    progress("in_progress"),
+)
+ASIDE = (*FLYING, MissionDiverted("m1", "m2", (), "eta_s=9"))
+
+
+def test_the_ordinary_way() -> None:
+    view = View()
+    assert decide(told(PATROL), view, later(1), PATIENCE) == Intend(Step.PREPARE)
+    assert decide(told(PATROL, *FLYING[:1]), view, later(2), PATIENCE) is None
+    assert decide(told(PATROL, *FLYING[:2]), view, later(3), PATIENCE) == Intend(Step.EXECUTE)
+    assert told(PATROL, *FLYING[:4]).state is MissionState.EXECUTING
+    assert told(PATROL, *FLYING).state is MissionState.FLYING
+    done = told(PATROL, *FLYING, progress("ok"))
+    assert decide(done, view, later(9), PATIENCE) == End(MissionOutcome.COMPLETED, "dock_ok")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("ok", MissionOutcome.COMPLETED),
+        ("partially_done", MissionOutcome.PARTIAL),
+        ("failed", MissionOutcome.FAILED),
+        ("rejected", MissionOutcome.FAILED),
+        ("timeout", MissionOutcome.FAILED),
+        ("canceled", MissionOutcome.CANCELLED),
+    ],
+)
+def test_every_terminal_word_ends_the_mission(status: str, outcome: MissionOutcome) -> None:
+    flight = told(PATROL, *FLYING, progress(status))
+    ended = decide(flight, View(), later(9), PATIENCE)
+    assert ended == End(outcome, f"dock_{status}")
+
+
+@pytest.mark.parametrize("step", [Step.PREPARE, Step.EXECUTE])
+def test_an_intended_step_is_never_sent_again(step: Step) -> None:
+    """Whatever is decided after an intent without an answer, it is not the same step."""
+    before = () if step is Step.PREPARE else FLYING[:2]
+    flight = told(PATROL, *before, meant(step))
+    for seconds in (2, 10, 60, 600, 6000):
+        for idle in (None, EPOCH):
+            found = decide(flight, View(dock_idle_since=idle), later(seconds), PATIENCE)
+            assert not isinstance(found, Intend)
+    unknown = evolve(flight, answered(step, None), later(12))
+    assert unknown.state is MissionState.UNKNOWN
+    for seconds in (20, 100, 1000):
+        assert decide(unknown, View(), later(seconds), PATIENCE) is None
+
+
+def test_an_answer_is_given_up_only_by_who_does_not_wait_for_it() -> None:
+    flight = told(PATROL, meant(Step.PREPARE))
+    waiting = View(in_flight=frozenset({"prepare-0"}))
+    assert decide(flight, waiting, later(60), PATIENCE) is None
+    assert decide(flight, View(), later(60), PATIENCE) == GiveUpAnswer("prepare", "prepare-0")
+
+
+def test_unknown_is_resolved_by_progress() -> None:
+    flight = told(PATROL, *FLYING[:3], answered(Step.EXECUTE, None), progress("in_progress"))
+    assert flight.state is MissionState.FLYING
+
+
+def test_unknown_is_resolved_by_a_late_answer() -> None:
+    flight = told(PATROL, meant(Step.PREPARE), answered(Step.PREPARE, None))
+    assert evolve(flight, answered(Step.PREPARE), later(20)).state is MissionState.PREPARED
+
+
+def test_never_flown_needs_an_idle_dock_for_long_enough() -> None:
+    flight = told(PATROL, *FLYING[:3], answered(Step.EXECUTE, None))
+    idle = View(dock_idle_since=later(-100))
+    assert decide(flight, idle, later(100), PATIENCE) is None
+    assert decide(flight, View(), later(4000), PATIENCE) is None
+    just_idle = View(dock_idle_since=later(190))
+    assert decide(flight, just_idle, later(200), PATIENCE) is None
+    assert decide(flight, idle, later(200), PATIENCE) == End(
+        MissionOutcome.NEVER_FLOWN, "dock_idle"
+    )
+
+
+def test_a_plan_left_lying_is_not_flown() -> None:
+    for flight in (told(PATROL), told(PATROL, *FLYING[:2])):
+        ended = decide(flight, View(), later(1000), PATIENCE)
+        assert ended == End(MissionOutcome.NEVER_FLOWN, "plan_stale")
+
+
+def test_a_refusal_ends_with_its_code() -> None:
+    flight = told(PATROL, meant(Step.PREPARE), answered(Step.PREPARE, 316009))
+    ended = decide(flight, View(), later(3), PATIENCE)
+    assert ended == End(MissionOutcome.FAILED, "prepare_refused_316009")
+
+
+def test_a_diverted_patrol_pauses_and_goes_on_after_the_look() -> None:
+    look = told(LOOK, carrier_id="m1")
+    aside = told(PATROL, *ASIDE)
+    assert aside.state is MissionState.DIVERTED
+    assert decide(aside, View(other=look), later(8), PATIENCE) == Intend(Step.PAUSE)
+    paused = evolve(evolve(aside, meant(Step.PAUSE), later(8)), answered(Step.PAUSE), later(9))
+    assert decide(paused, View(other=look), later(10), PATIENCE) is None
+    assert decide(look, View(other=paused), later(10), PATIENCE) == Intend(Step.FLY_TO_POINT)
+    over = evolve(look, MissionEnded("m2", MissionOutcome.COMPLETED, ""), later(60))
+    assert decide(paused, View(other=over), later(61), PATIENCE) == Intend(Step.RECOVERY)
+    short = View(other=over, can_finish=False)
+    assert decide(paused, short, later(61), PATIENCE) == Intend(Step.RETURN_HOME)
+    resumed = evolve(
+        evolve(paused, meant(Step.RECOVERY), later(62)), answered(Step.RECOVERY), later(63)
+    )
+    assert resumed.state is MissionState.FLYING
+    assert resumed.diverted_for is None
+
+
+def test_a_pause_refused_fails_the_look_and_the_patrol_flies_on() -> None:
+    refused = told(PATROL, *ASIDE, meant(Step.PAUSE), answered(Step.PAUSE, 325012))
+    look = told(LOOK, carrier_id="m1")
+    ended = decide(look, View(other=refused), later(10), PATIENCE)
+    assert ended == End(MissionOutcome.FAILED, "pause_refused_325012")
+    flying = told(
+        PATROL,
+        *ASIDE,
+        meant(Step.PAUSE),
+        answered(Step.PAUSE, 325012),
+        meant(Step.RECOVERY),
+        answered(Step.RECOVERY, 325012),
+    )
+    assert flying.state is MissionState.FLYING
+
+
+def test_a_second_diversion_pauses_anew() -> None:
+    first = (
+        *ASIDE,
+        meant(Step.PAUSE),
+        answered(Step.PAUSE),
+        meant(Step.RECOVERY),
+        answered(Step.RECOVERY),
+    )
+    again = told(PATROL, *first, MissionDiverted("m1", "m3", (), ""))
+    look = told(replace(LOOK, mission_id="m3"), carrier_id="m1")
+    assert decide(again, View(other=look), later(20), PATIENCE) == Intend(Step.PAUSE)
+    assert decide(look, View(other=again), later(20), PATIENCE) is None
+
+
+def test_a_look_from_the_dock_starts_over_the_target_and_comes_home() -> None:
+    flown = (
+        meant(Step.TAKEOFF_TO_POINT, LOOK),
+        answered(Step.TAKEOFF_TO_POINT, 0, LOOK),
+        progress("wayline_progress", None, LOOK),
+    )
+    assert decide(told(LOOK), View(), later(1), PATIENCE) == Intend(Step.TAKEOFF_TO_POINT)
+    flight = told(LOOK, *flown)
+    assert decide(flight, View(), later(9), PATIENCE) is None
+    assert decide(flight, View(over_target=True), later(9), PATIENCE) == StartLook()
+    started = evolve(
+        flight,
+        LookStarted(
+            "m2", LOOK.purpose, "DRONE1", ORIGIN, HazardKind.FIRE, 30.0, "i1", None, later(70)
+        ),
+        later(10),
+    )
+    view = View(over_target=True)
+    assert decide(started, view, later(30), PATIENCE) is None
+    concluded = evolve(
+        started,
+        LookConcluded("m2", LOOK.purpose, "i1", None, LookOutcome.REFUTED, 6, 0, (), later(30)),
+        later(30),
+    )
+    assert decide(concluded, view, later(31), PATIENCE) == Intend(Step.RETURN_HOME)
+    # Without a judgement it comes home once its deadline and the grace have passed.
+    assert decide(started, view, later(71), PATIENCE) is None
+    assert decide(started, view, later(90), PATIENCE) == Intend(Step.RETURN_HOME)
+    home = evolve(concluded, progress("task_finish", None, LOOK), later(99))
+    assert decide(home, View(), later(99), PATIENCE) == End(
+        MissionOutcome.COMPLETED, "dock_task_finish"
+    )
+    unjudged = evolve(started, progress("task_finish", None, LOOK), later(99))
+    found = decide(unjudged, View(), later(99), PATIENCE)
+    assert found == End(MissionOutcome.FAILED, "dock_task_finish")
+
+
+def test_home_is_asked_again_after_a_refusal_but_not_for_ever() -> None:
+    events: list[Event] = [*FLYING]
+    asked = 0
+    for number in range(6):
+        flight = told(PATROL, *events)
+        view = View(home_asked_by="op-1")
+        found = decide(flight, view, later(1000 * (number + 1)), PATIENCE)
+        if not isinstance(found, Intend):
+            break
+        assert found == Intend(Step.RETURN_HOME, "op-1")
+        asked += 1
+        events += [
+            meant(Step.RETURN_HOME, number=number),
+            answered(Step.RETURN_HOME, 325012, number=number),
+        ]
+    assert asked == PATIENCE.home_tries
+
+
+def test_what_has_ended_stays_ended() -> None:
+    flight = told(PATROL, *FLYING, MissionEnded("m1", MissionOutcome.FAILED, "x"))
+    assert evolve(flight, progress("in_progress"), later(50)) == flight
+    assert decide(flight, View(), later(50), PATIENCE) is None
+
+
+@pytest.mark.parametrize("rate", [1.0, 30.0])
+def test_patience_never_asks_the_network_to_hurry(rate: float) -> None:
+    found = patience(PatrolPolicy(), rate)
+    assert found.reply_s >= 10.0
+    assert found.reply_s / rate >= 3.0
