@@ -16,7 +16,6 @@ test:
 lint:
 	@tools/setup --tests
 	.venv/bin/ruff check .
-	.venv/bin/ruff format --check gridwing tools
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 

@@ -124,7 +124,7 @@ def test_the_broker_keeps_more_than_its_own_defaults() -> None:
     assert settings["persistence"] == "true"
     assert int(settings["max_queued_messages"]) > 100_000
     assert int(settings["autosave_interval"]) == 1
-    assert int(settings["message_size_limit"]) >= 2 * 1024 * 1024
+    assert int(settings["max_packet_size"]) >= 2 * 1024 * 1024
 
 
 def test_a_directive_is_replaced_only_where_it_stands_once() -> None:

@@ -52,6 +52,20 @@ async def test_devices_cannot_command_docks(broker: Broker) -> None:
         assert (str(message.topic), message.payload) == ("thing/product/ACL1/osd", b"true")
 
 
+async def test_a_frame_fits_and_the_brokers_own_figures_are_the_services_to_read(
+    broker: Broker,
+) -> None:
+    topic, frame = "gridwing/frame/SIZE1", bytes(2 * 1024 * 1024)
+    async with client(broker, broker.url, "size-service") as service:
+        await service.subscribe([(topic, 0), ("$SYS/broker/version", 0)])
+        async with client(broker, broker.device_url, "size-device") as device:
+            await device.publish(topic, frame, qos=1)
+        async with asyncio.timeout(TIMEOUT_S):
+            heard = {str(m.topic): m.payload for m in [await anext(service.messages) for _ in "12"]}
+    assert heard[topic] == frame
+    assert b"mosquitto" in bytes(heard["$SYS/broker/version"])
+
+
 async def test_more_than_a_thousand_wait_for_an_absent_reader_and_survive_a_crash(
     own: Broker,
 ) -> None:
