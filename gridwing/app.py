@@ -2,6 +2,7 @@
 service's own routes, with the built pages beside them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,13 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
+import psycopg
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import generate_latest
 from pydantic import BaseModel, Field
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.codec import to_plain
 from domain.district import District
@@ -33,15 +37,26 @@ from runtime.access.http import (
     take_cookies,
 )
 from runtime.clock import Clock
-from runtime.evidence import PICTURE_LIMIT_BYTES, EvidenceStore
+from runtime.evidence import PICTURE_LIMIT_BYTES, EvidenceFull, EvidenceStore
 from runtime.ledger import Ledger
 from runtime.metrics import HTTP_REQUESTS, REGISTRY
 
+DENIALS = {
+    "wrong": (401, "wrong account or password"),
+    "locked": (429, "too many wrong passwords: wait five minutes"),
+    "busy": (503, "too many people sign in at once: try again in some seconds"),
+}
+POSITION = re.compile(r"[0-9]{1,18}")
 PURPOSES = ("handling", "review", "audit")
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; worker-src 'self' blob:; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 )
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 Asking = Annotated[Principal, Depends(current_principal)]
 
 
@@ -96,7 +111,7 @@ def create_app(deps: Deps) -> FastAPI:
                   openapi_url="/api/openapi.json", redoc_url=None)  # fmt: skip
     app.state.door = Door(deps)
     _errors(app)
-    app.middleware("http")(_headers)
+    app.add_middleware(SecurityHeaders)
     app.include_router(_sessions(deps))
     app.include_router(_places(deps))
     app.include_router(_pictures(deps))
@@ -108,15 +123,20 @@ def create_app(deps: Deps) -> FastAPI:
     return app
 
 
-async def _headers(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    response = await call_next(request)
-    HTTP_REQUESTS.labels(f"{response.status_code // 100}xx").inc()
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+class SecurityHeaders:
+    """Adds the headers every answer carries, and counts answers; streams pass untouched."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                HTTP_REQUESTS.labels(f"{message['status'] // 100}xx").inc()
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> JSONResponse:
@@ -160,13 +180,7 @@ def _sessions(deps: Deps) -> APIRouter:
     async def login(body: Login, request: Request, response: Response) -> dict[str, Any]:
         entered = await deps.accounts.log_in(body.account, body.password, deps.clock.now())
         if isinstance(entered, Denied):
-            locked = entered.reason == "locked"
-            raise HTTPException(
-                429 if locked else 401,
-                "too many wrong passwords: wait five minutes"
-                if locked
-                else "wrong account or password",
-            )
+            raise HTTPException(*DENIALS[entered.reason])
         give_cookies(response, entered, request.url.scheme == "https")
         return told(entered)
 
@@ -205,12 +219,20 @@ def _places(deps: Deps) -> APIRouter:
 
     @router.get("/stream")
     async def stream(
-        request: Request, principal: Asking, after: Annotated[int | None, Query(ge=0)] = None
+        request: Request,
+        principal: Asking,
+        after: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
     ) -> StreamingResponse:
         resumed = request.headers.get("last-event-id", "")
-        start = int(resumed) if resumed.isdigit() else after
+        start = int(resumed) if POSITION.fullmatch(resumed) else after
+        door = request.app.state.door
+
+        async def still() -> bool:
+            session = await door.session(session_token(request))
+            return session is not None and door.principal(session) == principal
+
         return StreamingResponse(
-            deps.stream.follow(principal, start),
+            deps.stream.follow(principal, start, still),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -234,7 +256,10 @@ def _pictures(deps: Deps) -> APIRouter:
             jpeg = await asyncio.to_thread(reencoded, bytes(body))
         except BadPicture as error:
             raise HTTPException(422, str(error)) from error
-        return {"sha256": await deps.evidence.put(jpeg)}
+        try:
+            return {"sha256": await deps.evidence.put(jpeg)}
+        except EvidenceFull as error:
+            raise HTTPException(507, "the evidence store is full") from error
 
     @router.get("/{sha256}")
     async def get(
@@ -242,8 +267,8 @@ def _pictures(deps: Deps) -> APIRouter:
     ) -> Response:
         if purpose not in PURPOSES:
             raise HTTPException(422, f"purpose must be one of {', '.join(PURPOSES)}")
-        if not allow(principal, "evidence.read"):
-            raise HTTPException(403, "this role may not see evidence")
+        if not deps.stream.scopes.may_see(principal, sha256):
+            raise HTTPException(403, "this picture belongs to none of your incidents")
         try:
             content = await asyncio.to_thread(deps.evidence.get, sha256)
         except ValueError as error:
@@ -272,7 +297,10 @@ def _health(deps: Deps) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> dict[str, int]:
-        return {"position": await deps.ledger.head()}
+        try:
+            return {"position": await deps.ledger.head()}
+        except psycopg.OperationalError as error:
+            raise HTTPException(503, "the database does not answer") from error
 
     @router.get("/metrics")
     async def metrics() -> Response:

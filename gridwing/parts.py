@@ -169,7 +169,7 @@ async def web(settings: Settings) -> None:
         deps = Deps(
             accounts=Accounts(on.pool),
             ledger=on.ledger,
-            stream=Stream(on.ledger, on.pool, on.clock),
+            stream=Stream(on.ledger, on.pool),
             evidence=EvidenceStore(settings.data_dir / "evidence"),
             district=lambda: on.district,
             clock=on.clock,

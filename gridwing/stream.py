@@ -5,16 +5,15 @@ given what it missed from the table. Positions carry no id: the newest is all an
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from domain.codec import canonical, to_plain
-from domain.events import DispatchOffered, IncidentReported
 from runtime.access import Principal, allow
-from runtime.clock import Clock
+from runtime.access.scopes import Scopes
 from runtime.database import Pool
 from runtime.ledger import Entry, Ledger
 from runtime.metrics import STREAM_CLIENTS
@@ -27,18 +26,10 @@ QUEUE_LIMIT_EVENTS = 2000
 RESUME_LIMIT_ENTRIES = 10_000
 POSITIONS_EVERY_S = 0.4
 HEARTBEAT_S = 10.0
+RECHECK_S = 5.0
 READ_LIMIT = 500
 Sent = tuple[str, int | None, str]
 """(event name, ledger position or None, JSON text)."""
-
-
-@dataclass(slots=True)
-class _Scope:
-    """Whose an incident is: what a field role's view of its entries depends on."""
-
-    cell_code: str | None = None
-    police_code: str | None = None
-    responders: set[str] = field(default_factory=set)
 
 
 @dataclass(eq=False, slots=True)
@@ -51,11 +42,12 @@ class _Viewer:
 class Stream:
     """Tails the ledger and the latest positions; hands both to every viewer who may see them."""
 
-    def __init__(self, ledger: Ledger, pool: Pool, clock: Clock) -> None:
-        self._ledger, self._pool, self._clock = ledger, pool, clock
+    def __init__(self, ledger: Ledger, pool: Pool) -> None:
+        self._ledger, self._pool = ledger, pool
         self._viewers: set[_Viewer] = set()
-        self._scopes: dict[str, _Scope] = {}
         self._positions: dict[str, dict[str, Any]] = {}
+        self._caught_up = asyncio.Event()
+        self.scopes = Scopes()
         self.position = 0
 
     async def run(self) -> None:
@@ -68,11 +60,13 @@ class Stream:
         while True:
             entries = await self._ledger.read(self.position, READ_LIMIT)
             for entry in entries:
-                self._learn(entry)
-                self._tell("entry", entry.position, entry_text(entry), self._reader(entry))
+                self.scopes.learn(entry)
+                if self._viewers:
+                    self._tell("entry", entry.position, entry_text(entry), self._reader(entry))
             if entries:
                 self.position = entries[-1].position
             else:
+                self._caught_up.set()
                 await self._ledger.wait(self.position, 1.0)
 
     async def _watch_positions(self) -> None:
@@ -88,34 +82,8 @@ class Stream:
     def positions(self) -> list[dict[str, Any]]:
         return list(self._positions.values())
 
-    def _learn(self, entry: Entry) -> None:
-        event = entry.event
-        if isinstance(event, IncidentReported):
-            scope = self._scopes.setdefault(event.incident_id, _Scope())
-            scope.cell_code, scope.police_code = event.cell_code, event.police_code
-        elif isinstance(event, DispatchOffered):
-            scope = self._scopes.setdefault(event.incident_id, _Scope())
-            scope.responders.add(event.responder_id)
-
     def _reader(self, entry: Entry) -> Callable[[Principal], bool]:
-        """Return who may read the entry: in the field only what concerns one's own incidents."""
-
-        def may(principal: Principal) -> bool:
-            if not allow(principal, "entry.read"):
-                return False
-            if not principal.in_the_field:
-                return True
-            kind, _, name = entry.stream.partition("/")
-            scope = self._scopes.get(name)
-            if kind != "incident" or scope is None:
-                return False
-            return (
-                principal.responder_id in scope.responders
-                or scope.cell_code in principal.cells
-                or scope.police_code in principal.police
-            )
-
-        return may
+        return lambda principal: self.scopes.may_read(principal, entry)
 
     def _tell(
         self, name: str, position: int | None, text: str, may: Callable[[Principal], bool]
@@ -128,25 +96,27 @@ class Stream:
             except asyncio.QueueFull:
                 viewer.overflowed = True
 
-    async def follow(self, principal: Principal, after: int | None) -> AsyncIterator[bytes]:
-        """Give SSE bytes for one viewer, from `after` on or from now."""
+    async def follow(
+        self, principal: Principal, after: int | None, still: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[bytes]:
+        """Give SSE bytes for one viewer, from `after` on or from now.
+
+        Ends when `still` says that the viewer is no longer who came in, or when the viewer falls
+        QUEUE_LIMIT_EVENTS behind: the browser comes back and is given what it missed.
+        """
+        await self._caught_up.wait()
         viewer = _Viewer(principal, asyncio.Queue(QUEUE_LIMIT_EVENTS))
         self._viewers.add(viewer)
         STREAM_CLIENTS.inc()
         try:
-            yield b"retry: 1000\n\n"
             start = self.position
+            # An id without data sets where a browser resumes from, though nothing happened yet.
+            yield b"retry: 1000\n" + (f"id: {start}\n\n".encode() if after is None else b"\n")
             yield _sse("positions", None, canonical(self.positions()))
             if after is not None:
                 async for chunk in self._missed(principal, after, start):
                     yield chunk
-            while not viewer.overflowed or not viewer.queue.empty():
-                try:
-                    async with asyncio.timeout(HEARTBEAT_S):
-                        sent = await viewer.queue.get()
-                except TimeoutError:
-                    yield b": still here\n\n"
-                    continue
+            async for sent in _until_changed(viewer, still):
                 if sent[1] is None or sent[1] > start:
                     yield _sse(*sent)
         finally:
@@ -162,9 +132,31 @@ class Stream:
             if not entries:
                 return
             for entry in entries:
-                if self._reader(entry)(principal):
+                if self.scopes.may_read(principal, entry):
                     yield _sse("entry", entry.position, entry_text(entry))
             after = entries[-1].position
+
+
+async def _until_changed(
+    viewer: _Viewer, still: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[Sent]:
+    """Give what is queued, an empty sign of life when nothing is, until the viewer must go."""
+    clock = asyncio.get_running_loop().time
+    heard_s = checked_s = clock()
+    while not (viewer.overflowed and viewer.queue.empty()):
+        if clock() - checked_s >= RECHECK_S:
+            if not await still():
+                return
+            checked_s = clock()
+        try:
+            async with asyncio.timeout(RECHECK_S):
+                sent = await viewer.queue.get()
+        except TimeoutError:
+            if clock() - heard_s < HEARTBEAT_S:
+                continue
+            sent = ("positions", None, "[]")
+        heard_s = clock()
+        yield sent
 
 
 def _may_see_devices(principal: Principal) -> bool:

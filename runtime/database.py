@@ -79,9 +79,7 @@ def migrate(owner_url: str) -> list[str]:
 async def refuse_powerful_role(pool: Pool) -> None:
     """Raise PermissionError when the pool's role could see through row-level security."""
     async with pool.connection() as connection:
-        row = await (
-            await connection.execute(ROLE_ABOVE_ROW_SECURITY)
-        ).fetchone()
+        row = await (await connection.execute(ROLE_ABOVE_ROW_SECURITY)).fetchone()
     assert row is not None
     if row[1]:
         raise PermissionError(

@@ -44,10 +44,9 @@ class MqttIntake:
     def __init__(self, url: str, client_id: str, filters: Sequence[str]) -> None:
         self.address = Address.of(url)
         self.filters = tuple(filters)
-        self._messages: deque[tuple[Message, int]] = deque()
-        self._unacknowledged: list[int] = []
+        self._messages: deque[tuple[Message, int, int]] = deque()
+        self._unacknowledged: list[tuple[int, int]] = []
         self._connection = 0
-        self._batch_connection = 0
         self._room = threading.Event()
         self._room.set()
         self._arrived = asyncio.Event()
@@ -91,15 +90,14 @@ class MqttIntake:
                 await self._arrived.wait()
         if len(self._messages) < BATCH_LIMIT_MESSAGES:
             await asyncio.sleep(BATCH_WAIT_S)
-        self._batch_connection = self._connection
         taken = self._take()
-        self._unacknowledged = [mid for _, mid in taken if mid]
+        self._unacknowledged = [(mid, connection) for _, mid, connection in taken if mid]
         if len(self._messages) < HIGH_WATER_MESSAGES // 2:
             self._room.set()
-        return [message for message, _ in taken]
+        return [message for message, _, _ in taken]
 
-    def _take(self) -> list[tuple[Message, int]]:
-        taken: list[tuple[Message, int]] = []
+    def _take(self) -> list[tuple[Message, int, int]]:
+        taken: list[tuple[Message, int, int]] = []
         while len(taken) < BATCH_LIMIT_MESSAGES:
             try:
                 taken.append(self._messages.popleft())
@@ -109,8 +107,8 @@ class MqttIntake:
 
     async def acknowledge(self, batch: Sequence[Message]) -> None:
         # Identifiers belong to a connection: on a new one the same messages come again.
-        if self._batch_connection == self._connection:
-            for mid in self._unacknowledged:
+        for mid, connection in self._unacknowledged:
+            if connection == self._connection:
                 self._client.ack(mid, 1)
         self._unacknowledged = []
 
@@ -136,7 +134,8 @@ class MqttIntake:
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         mid = message.mid if message.qos else 0
-        self._messages.append((Message(message.topic, bytes(message.payload), message.dup), mid))
+        kept = Message(message.topic, bytes(message.payload), message.dup)
+        self._messages.append((kept, mid, self._connection))
         if len(self._messages) >= HIGH_WATER_MESSAGES:
             self._room.clear()
         if self._loop is not None and not self._arrived.is_set():

@@ -26,7 +26,6 @@ log = structlog.get_logger(__name__)
 CHANNEL = "ledger"
 ZERO_HASH = bytes(32)
 READ_LIMIT = 1000
-POLL_S = 1.0
 SEQUENCE_LIMIT = 1000
 SEQUENCE_IDLE_S = 0.02
 SEQUENCER_RETRY_S = 0.5
@@ -204,12 +203,16 @@ class PostgresTransaction:
         return int(row[0])
 
     async def cursor(self, follower: str) -> int:
-        row = await (
+        """Return the follower's position and hold it: a second one of that name waits here."""
+        query = "SELECT position FROM ledger_cursor WHERE follower = %s FOR UPDATE"
+        row = await (await self.connection.execute(query, [follower])).fetchone()
+        if row is None:
             await self.connection.execute(
-                "SELECT position FROM ledger_cursor WHERE follower = %s FOR UPDATE", [follower]
+                "INSERT INTO ledger_cursor VALUES (%s, 0) ON CONFLICT DO NOTHING", [follower]
             )
-        ).fetchone()
-        return int(row[0]) if row else 0
+            row = await (await self.connection.execute(query, [follower])).fetchone()
+        assert row is not None
+        return int(row[0])
 
     async def advance(self, follower: str, position: int) -> None:
         await self.connection.execute(
@@ -226,7 +229,7 @@ class PostgresTransaction:
 
 
 class PostgresLedger:
-    """The ledger on PostgreSQL. `listen_url` gives NOTIFY wake-ups; a poll stands behind them."""
+    """The ledger on PostgreSQL; NOTIFY wakes its readers and a poll stands behind it."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -321,7 +324,10 @@ async def sequence(pool: Pool) -> None:
     while True:
         try:
             numbered = await sequence_step(pool)
-        except psycopg.OperationalError as error:
+        except (
+            psycopg.OperationalError,
+            psycopg.errors.IdleInTransactionSessionTimeout,
+        ) as error:  # stopped for a while, another has taken over; or the server went away
             log.warning("sequencer lost the database", error=str(error))
             numbered = -1
         await asyncio.sleep(SEQUENCER_RETRY_S if numbered < 0 else SEQUENCE_IDLE_S)

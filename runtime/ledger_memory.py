@@ -96,6 +96,7 @@ class MemoryLedger:
         self._rows: list[_Row] = []
         self._entries: list[Entry] = []
         self._hashes: list[bytes] = []
+        self._by_stream: dict[str, list[Entry]] = {}
         self._grown = asyncio.Condition()
 
     @asynccontextmanager
@@ -133,16 +134,18 @@ class MemoryLedger:
         previous = self._hashes[-1] if self._hashes else ZERO_HASH
         self._hashes.append(chain(previous, position, row.digest))
         event = read_event(row.kind, row.schema, json.loads(row.text))
-        self._entries.append(
-            Entry(position, row.stream, row.version, row.kind, row.at, row.actor, event, row.digest)
+        entry = Entry(
+            position, row.stream, row.version, row.kind, row.at, row.actor, event, row.digest
         )
+        self._entries.append(entry)
+        self._by_stream.setdefault(row.stream, []).append(entry)
 
     async def read(
         self, after: int, limit: int = READ_LIMIT, stream: str | None = None
     ) -> list[Entry]:
         if stream is None:
             return self._entries[after : after + limit]
-        return [e for e in self._entries[after:] if e.stream == stream][:limit]
+        return [e for e in self._by_stream.get(stream, ()) if e.position > after][:limit]
 
     async def head(self) -> int:
         return len(self._rows)

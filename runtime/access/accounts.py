@@ -20,6 +20,7 @@ SESSION_S = 12 * 3600.0
 FAILURES_LIMIT = 5
 LOCK_S = 300.0
 HASHING_AT_ONCE = 2
+WAITING_LIMIT_LOGINS = 40
 PASSWORD_LEAST_CHARACTERS = 8
 PASSWORD_MOST_CHARACTERS = 256
 HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
@@ -43,7 +44,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why nobody was let in: `wrong` or `locked`. A disabled account looks like a wrong one."""
+    """Why nobody was let in: `wrong`, `locked` or `busy`. A disabled account looks like a wrong
+    one."""
 
     reason: str
 
@@ -75,10 +77,20 @@ class Accounts:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._hashing = asyncio.Semaphore(HASHING_AT_ONCE)
+        self._waiting = 0
         self._nobody = HASHER.hash(secrets.token_hex(16))
 
     async def log_in(self, name: str, password: str, at: datetime) -> Session | Denied:
-        """Check a password and open a session. Wrong names cost as long as wrong passwords."""
+        """Check a password and open a session. Wrong names take as long as wrong passwords."""
+        if self._waiting >= WAITING_LIMIT_LOGINS:
+            return Denied("busy")
+        self._waiting += 1
+        try:
+            return await self._log_in(name, password, at)
+        finally:
+            self._waiting -= 1
+
+    async def _log_in(self, name: str, password: str, at: datetime) -> Session | Denied:
         async with self._pool.connection() as connection:
             row = await (
                 await connection.execute(

@@ -1,6 +1,7 @@
 """Sessions over HTTP: cookies, the CSRF double submit, and problem+json errors."""
 
 from datetime import datetime
+from hmac import compare_digest
 from typing import Protocol
 
 from fastapi import HTTPException, Request, Response
@@ -62,7 +63,8 @@ async def current_session(request: Request) -> Session:
     session = await door.session(token) if token else None
     if session is None:
         raise HTTPException(401, "sign in first: POST /api/login")
-    if request.method not in SAFE_METHODS and request.headers.get(CSRF_HEADER) != session.csrf:
+    told = request.headers.get(CSRF_HEADER, "").encode()
+    if request.method not in SAFE_METHODS and not compare_digest(told, session.csrf.encode()):
         raise HTTPException(403, "send the csrf cookie's value as X-CSRF-Token")
     return session
 

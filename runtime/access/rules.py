@@ -1,5 +1,7 @@
 """allow(principal, action, object): one table, one question, no other place decides. Pure."""
 
+from dataclasses import dataclass, field
+
 from domain.incident import Incident
 from domain.responder import Dispatch, Responder
 from runtime.access.principal import FIELD_ROLES, Principal, Role
@@ -12,6 +14,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "district.read": EVERYBODY,
     "device.read": EVERYBODY,
     "entry.read": EVERYBODY,
+    "audit.read": frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     "incident.read": EVERYBODY,
     "incident.report": EVERYBODY - {Role.AUDITOR},
     "incident.acknowledge": DESK,
@@ -23,13 +26,22 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "task.read": FIELD_ROLES,
     "duty.set": FIELD_ROLES,
     "position.set": FIELD_ROLES,
-    "responder.read": DESK | {Role.AUDITOR},
+    "responder.read": DESK,
     "evidence.read": EVERYBODY,
     "evidence.write": EVERYBODY - {Role.AUDITOR},
     "mission.read": WATCHERS,
     "mission.command": DESK,
     "track.read": WATCHERS,
 }
+
+
+@dataclass(slots=True)
+class Scope:
+    """Whose something is: the areas it lies in and the responders sent to it."""
+
+    cell_code: str | None = None
+    police_code: str | None = None
+    responders: set[str] = field(default_factory=set)
 
 
 def allow(principal: Principal, action: str, thing: object = None) -> bool:
@@ -39,7 +51,10 @@ def allow(principal: Principal, action: str, thing: object = None) -> bool:
     if not principal.in_the_field:
         return True
     if isinstance(thing, Incident):
-        return _own_incident(principal, thing)
+        sent = {d.responder_id for d in thing.dispatches}
+        return _own(principal, Scope(thing.cell_code, thing.police_code, sent))
+    if isinstance(thing, Scope):
+        return _own(principal, thing)
     if isinstance(thing, Dispatch):
         return thing.responder_id == principal.responder_id
     if isinstance(thing, Responder):
@@ -47,10 +62,10 @@ def allow(principal: Principal, action: str, thing: object = None) -> bool:
     return True
 
 
-def _own_incident(principal: Principal, incident: Incident) -> bool:
+def _own(principal: Principal, scope: Scope) -> bool:
     """In the field one sees what lies in one's own area, and what one was sent to."""
     return (
-        incident.cell_code in principal.cells
-        or incident.police_code in principal.police
-        or any(d.responder_id == principal.responder_id for d in incident.dispatches)
+        scope.cell_code in principal.cells
+        or scope.police_code in principal.police
+        or principal.responder_id in scope.responders
     )
