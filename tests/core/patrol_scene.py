@@ -16,7 +16,7 @@ from domain.events import FlightProgressed
 from domain.place import Airspace, AirspaceKind, GridCell, Position
 from geo.frames import LocalFrame
 from geo.shapes import local_to_area
-from runtime.bus import MemoryBus
+from runtime.bus import Bus, MemoryBus
 from runtime.clock import Clock
 from runtime.ledger import Ledger
 from runtime.ledger_memory import MemoryLedger
@@ -119,7 +119,7 @@ class CountingDock:
     """Answers services, counts take-offs, and tells the ledger of progress as ingest would."""
 
     sn: str
-    bus: MemoryBus
+    bus: Bus
     ledger: Ledger
     clock: Clock
     home: Position
