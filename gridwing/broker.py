@@ -130,8 +130,10 @@ class Broker:
             server.wait()
 
 
-def start_broker(root: Path, name: str) -> Broker:
-    """Start the private broker called `name` of the checkout at `root`, with what it had queued.
+def start_broker(root: Path, name: str, *, fresh: bool = False) -> Broker:
+    """Start the private broker called `name` of the checkout at `root`.
+
+    What it had queued and retained is kept, unless it is to start `fresh`.
 
     Raises BrokerBusy when a run beside this one holds that name, SetupError when mosquitto is
     missing or does not start.
@@ -148,6 +150,8 @@ def start_broker(root: Path, name: str) -> Broker:
             f"Another run of this checkout holds the broker {name!r}: stop it first."
         ) from None
     _end_leftover(folder)
+    if fresh:
+        shutil.rmtree(folder / "kept", ignore_errors=True)
     remembered = folder / "port"
     port = int(remembered.read_text()) if remembered.exists() else 0
     if not port or not port_is_free(port):

@@ -87,11 +87,13 @@ def stage(options: DemoOptions, say: Say) -> Iterator[Stage]:
     place = premises(options.root)
     say("starting the private database and broker")
     names = ("web", "cameras", "rtsp", *(f"{part}-status" for part in (*PARTS, "simulators")))
-    ports = {name: free_port(place, f"demo-{name}") for name in names}
     with (
-        start_broker(options.root, "demo") as broker,
+        start_broker(options.root, "demo", fresh=True) as broker,
         ensure_cluster(options.root) as cluster,
     ):
+        ports: dict[str, int] = {}
+        for name in names:
+            ports[name] = free_port(place, f"demo-{name}", ports.values())
         database = "demo"
         if database in cluster.databases():
             cluster.drop_database(database)

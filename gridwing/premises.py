@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,14 +117,17 @@ def premises(root: Path) -> Premises:
     return place
 
 
-def free_port(place: Premises, purpose: str) -> int:
-    """A loopback port nobody listens on: for a purpose always the same, while that is free."""
+def free_port(place: Premises, purpose: str, taken: Collection[int] = ()) -> int:
+    """A loopback port nobody listens on: for a purpose always the same, while that is free.
+
+    `taken` are ports given out already whose servers may not have started. Raises SetupError.
+    """
     span = LAST_PORT - FIRST_PORT + 1
     seed = hashlib.sha256(f"{place.data}:{purpose}".encode()).digest()
     first = int.from_bytes(seed[:4], "big") % span
     for step in range(span):
         port = FIRST_PORT + (first + step) % span
-        if port_is_free(port):
+        if port not in taken and port_is_free(port):
             return port
     raise SetupError(f"No free port between {FIRST_PORT} and {LAST_PORT} on 127.0.0.1.")
 

@@ -94,4 +94,18 @@ def test_one_name_has_one_holder_and_its_port_and_passwords_stay(own: Broker) ->
     own.stop()
     with start_broker(ROOT, name) as again:
         assert again.url == before
+        assert (again.folder / "kept").is_dir()
         assert again.folder.joinpath("passwords.json").stat().st_mode & 0o077 == 0
+
+
+async def test_a_fresh_start_knows_nothing_of_before(own: Broker) -> None:
+    topic = "gridwing/telemetry/OLD"
+    async with client(own, own.url, "before") as before:
+        await before.publish(topic, b"old", qos=1, retain=True)
+    own.stop()
+    with start_broker(ROOT, own.folder.name.removeprefix("broker-"), fresh=True) as again:
+        async with client(again, again.url, "after") as after:
+            await after.subscribe(topic, qos=1)
+            await after.publish(topic, b"new", qos=1)
+            async with asyncio.timeout(TIMEOUT_S):
+                assert (await anext(after.messages)).payload == b"new"

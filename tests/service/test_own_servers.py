@@ -26,7 +26,8 @@ def test_a_test_run_touches_no_server_it_was_not_given(
         }
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-             "tests/service/test_registry.py", "tests/service/test_broker.py"],
+             "tests/service/test_registry.py::test_a_saved_district_is_read_back_whole",
+             "tests/service/test_broker.py::test_strangers_are_refused"],
             cwd=ROOT, env={**os.environ, **foreign}, capture_output=True, text=True, check=False,
             timeout=120,
         )  # fmt: skip
