@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from gridwing import __version__
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("gridwing.demo_cli:demo", "Everything plus simulators, on private servers."),
     "up": ("gridwing.parts_cli:up", "All parts against DATABASE_URL and MQTT_URL."),
@@ -48,7 +50,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gridwing")
+@click.version_option(__version__, prog_name="gridwing")
 def main() -> None:
     """Gridwing: a sub-district's aerial and street watch, from device bytes to a closed dispatch."""
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import gridwing
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ROOMS = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
@@ -26,3 +28,7 @@ def test_every_folder_is_a_known_one() -> None:
 
 def test_the_contracts_know_every_room() -> None:
     assert PROJECT["tool"]["importlinter"]["root_packages"] == ROOMS
+
+
+def test_one_version_is_told() -> None:
+    assert gridwing.__version__ == PROJECT["project"]["version"]
