@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from domain.incident import Incident, VerifiedBy
 from domain.place import Position
@@ -44,12 +44,14 @@ class MemoryAlertStore:
     """A transaction that touches the store holds it until it ends, as a row lock would."""
 
     _incidents: dict[str, Incident] = field(default_factory=dict)
-    _unserved: dict[str, bool] = field(default_factory=dict)
+    _open: dict[str, None] = field(default_factory=dict)
+    _unserved: dict[str, None] = field(default_factory=dict)
     _causes: dict[str, str] = field(default_factory=dict)
     _dispatches: dict[str, Dispatch] = field(default_factory=dict)
     _timers: dict[tuple[str, str], Timer] = field(default_factory=dict)
     _duty: dict[str, Standing] = field(default_factory=dict)
     _outbox: dict[str, _Outgoing] = field(default_factory=dict)
+    _unsent: dict[str, None] = field(default_factory=dict)
     _posts: dict[tuple[str, str], tuple[str, str, datetime]] = field(default_factory=dict)
     _notes: dict[str, tuple[Note, ...]] = field(default_factory=dict)
     _latency: dict[str, tuple[float, float | None]] = field(default_factory=dict)
@@ -78,6 +80,12 @@ class MemoryAlertStore:
         tx.on_rollback(_undo(table, key))
         table.pop(key, None)
 
+    async def _mark(self, tx: Transaction, table: dict[str, None], key: str, there: bool) -> None:
+        if there and key not in table:
+            await self._put(tx, table, key, None)
+        elif not there and key in table:
+            await self._remove(tx, table, key)
+
     async def incident(self, tx: Transaction, incident_id: str) -> Incident | None:
         await self.enter(tx)
         return self._incidents.get(incident_id)
@@ -101,13 +109,14 @@ class MemoryAlertStore:
             x_m, y_m = frame.to_local(incident.position.lat_deg, incident.position.lon_deg)
             return float((x_m**2 + y_m**2) ** 0.5)
 
-        measured = [(distance_m(i), i.incident_id, i) for i in self._incidents.values()]
-        near = sorted(m[:2] for m in measured if is_open(m[2]) and m[0] <= radius_m)
-        return [self._incidents[incident_id] for _, incident_id in near[:NEAR_LIMIT]]
+        measured = ((distance_m(self._incidents[name]), name) for name in self._open)
+        near = sorted(found for found in measured if found[0] <= radius_m)
+        return [self._incidents[name] for _, name in near[:NEAR_LIMIT]]
 
     async def save(self, tx: Transaction, incident: Incident, unserved: bool) -> None:
         await self._put(tx, self._incidents, incident.incident_id, incident)
-        await self._put(tx, self._unserved, incident.incident_id, unserved)
+        await self._mark(tx, self._open, incident.incident_id, is_open(incident))
+        await self._mark(tx, self._unserved, incident.incident_id, unserved)
         for cause in incident.hazard_ids:
             if cause not in self._causes or is_open(incident):
                 await self._put(tx, self._causes, cause, incident.incident_id)
@@ -134,15 +143,15 @@ class MemoryAlertStore:
         return True
 
     async def unserved(self, limit: int) -> list[str]:
-        waiting = [self._incidents[i] for i, missing in self._unserved.items() if missing]
+        waiting = [self._incidents[name] for name in self._unserved]
         waiting.sort(key=lambda i: (i.opened_at, i.incident_id))
         return [i.incident_id for i in waiting[:limit]]
 
     async def standings(self, tx: Transaction) -> dict[str, Standing]:
         await self.enter(tx)
         loads: dict[str, int] = {}
-        for incident in self._incidents.values():
-            for dispatch in live(incident):
+        for name in self._open:
+            for dispatch in live(self._incidents[name]):
                 loads[dispatch.responder_id] = loads.get(dispatch.responder_id, 0) + 1
         idle = Standing(False, 0)
         return {
@@ -173,13 +182,14 @@ class MemoryAlertStore:
             if message.message_id not in self._outbox:
                 row = _Outgoing(message, message.created_at)
                 await self._put(tx, self._outbox, message.message_id, row)
+                await self._mark(tx, self._unsent, message.message_id, there=True)
 
     async def claim_outbox(
         self, at: datetime, lease_until: datetime, limit: int
     ) -> list[OutboxRow]:
-        waiting = [row for row in self._outbox.values() if _waits(row) and row.next_at <= at]
+        due = [row for name in self._unsent if (row := self._outbox[name]).next_at <= at]
         claimed = []
-        for row in waiting[:limit]:
+        for row in due[:limit]:
             taken = replace(row, next_at=lease_until, attempts=row.attempts + 1)
             self._outbox[row.message.message_id] = taken
             claimed.append(OutboxRow(row.message, taken.attempts))
@@ -197,6 +207,8 @@ class MemoryAlertStore:
         self._outbox[message_id] = replace(
             row, sent_at=sent_at, next_at=next_at or row.next_at, given_up_at=given_up_at
         )
+        if sent_at is not None or given_up_at is not None:
+            self._unsent.pop(message_id, None)
 
     async def repeat(
         self, tx: Transaction, account_id: str, key: str, digest: str, at: datetime
@@ -257,9 +269,9 @@ class MemoryAlertStore:
 
     async def dispatched_to(self, responder_id: str) -> list[Incident]:
         asked = [
-            i
-            for i in self._incidents.values()
-            if any(d.responder_id == responder_id for d in live(i))
+            self._incidents[name]
+            for name in self._open
+            if any(d.responder_id == responder_id for d in live(self._incidents[name]))
         ]
         return sorted(asked, key=lambda i: (i.opened_at, i.incident_id))[:LIST_LIMIT]
 
@@ -271,7 +283,7 @@ class MemoryAlertStore:
             closed=sum(i.outcome is not None and i.state == "closed" for i in incidents),
             verified_by_flight=sum(i.verified_by is VerifiedBy.FLIGHT for i in incidents),
             escalated=sum(i.level > 0 for i in incidents),
-            outbox_waiting=sum(_waits(row) for row in self._outbox.values()),
+            outbox_waiting=len(self._unsent),
             frame_to_dispatch_s=tuple(
                 sorted(done - start for start, done in self._latency.values() if done is not None)
             ),
@@ -281,7 +293,14 @@ class MemoryAlertStore:
         return sorted(self._timers.values(), key=lambda t: (t.due_at, t.incident_id, t.step))
 
     async def drop(self, tx: Transaction) -> None:
-        for table in (self._incidents, self._unserved, self._causes, self._dispatches):
+        tables: tuple[dict[str, Any], ...] = (
+            self._incidents,
+            self._open,
+            self._unserved,
+            self._causes,
+            self._dispatches,
+        )
+        for table in tables:
             for key in list(table):
                 await self._remove(tx, table, key)
         for timer in list(self._timers):
@@ -293,13 +312,9 @@ def _undo(table: dict[K, V], key: K) -> Callable[[], None]:
     before = table.get(key)
 
     def undo() -> None:
-        if was_there and before is not None:
-            table[key] = before
+        if was_there:
+            table[key] = cast(V, before)
         else:
             table.pop(key, None)
 
     return undo
-
-
-def _waits(row: _Outgoing) -> bool:
-    return row.sent_at is None and row.given_up_at is None
