@@ -41,8 +41,15 @@ class Intake(Protocol):
 class MqttIntake:
     """`async with MqttIntake(url, client_id, filters) as intake`. One client id a process slot."""
 
-    def __init__(self, url: str, client_id: str, filters: Sequence[str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        filters: Sequence[str],
+        high_water_messages: int = HIGH_WATER_MESSAGES,
+    ) -> None:
         self.address = Address.of(url)
+        self.high_water_messages = high_water_messages
         self.filters = tuple(filters)
         self._messages: deque[tuple[Message, int, int]] = deque()
         self._unacknowledged: list[tuple[int, int]] = []
@@ -92,7 +99,7 @@ class MqttIntake:
             await asyncio.sleep(BATCH_WAIT_S)
         taken = self._take()
         self._unacknowledged = [(mid, connection) for _, mid, connection in taken if mid]
-        if len(self._messages) < HIGH_WATER_MESSAGES // 2:
+        if len(self._messages) < self.high_water_messages / 2:
             self._room.set()
         return [message for message, _, _ in taken]
 
@@ -136,7 +143,7 @@ class MqttIntake:
         mid = message.mid if message.qos else 0
         kept = Message(message.topic, bytes(message.payload), message.dup)
         self._messages.append((kept, mid, self._connection))
-        if len(self._messages) >= HIGH_WATER_MESSAGES:
+        if len(self._messages) >= self.high_water_messages:
             self._room.clear()
         if self._loop is not None and not self._arrived.is_set():
             self._loop.call_soon_threadsafe(self._arrived.set)

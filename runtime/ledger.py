@@ -320,7 +320,7 @@ def _entry(row: Any) -> Entry:
 
 async def sequence(pool: Pool) -> None:
     """Number committed rows until cancelled. Any number may run; the head row's lock elects one."""
-    await _reset_foreign_snapshot(pool)
+    await reset_foreign_snapshot(pool)
     while True:
         try:
             numbered = await sequence_step(pool)
@@ -333,7 +333,7 @@ async def sequence(pool: Pool) -> None:
         await asyncio.sleep(SEQUENCER_RETRY_S if numbered < 0 else SEQUENCE_IDLE_S)
 
 
-async def _reset_foreign_snapshot(pool: Pool) -> None:
+async def reset_foreign_snapshot(pool: Pool) -> None:
     """A dump restored into a new cluster brings a snapshot beyond its xids: start anew."""
     async with pool.connection() as connection:
         await connection.execute(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from gridwing.cluster import DatabaseUrls
 from runtime.access import Role
 from runtime.access.accounts import (
     FAILURES_LIMIT,
@@ -28,7 +29,7 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture
-async def accounts(database_urls) -> AsyncIterator[Accounts]:
+async def accounts(database_urls: DatabaseUrls) -> AsyncIterator[Accounts]:
     with psycopg.connect(database_urls.owner) as connection:
         duty = Account("duty", Role.OPERATOR, "值班员", None)
         save_accounts(connection, [(duty, password_hash(PASSWORD))])
@@ -42,7 +43,7 @@ async def enter(accounts: Accounts) -> Session:
     return session
 
 
-async def test_a_session_lasts_until_it_ends(accounts) -> None:
+async def test_a_session_lasts_until_it_ends(accounts: Accounts) -> None:
     session = await enter(accounts)
     assert await accounts.session(session.token, AT) == session
     late = AT + timedelta(seconds=SESSION_S + 1)
@@ -52,11 +53,11 @@ async def test_a_session_lasts_until_it_ends(accounts) -> None:
 
 
 @pytest.mark.parametrize("name", ["duty", "nobody"])
-async def test_a_wrong_password_and_a_wrong_name_look_alike(accounts, name: str) -> None:
+async def test_a_wrong_password_and_a_wrong_name_look_alike(accounts: Accounts, name: str) -> None:
     assert await accounts.log_in(name, "wrong one", AT) == Denied("wrong")
 
 
-async def test_repeated_failures_lock_the_account_for_a_while(accounts) -> None:
+async def test_repeated_failures_lock_the_account_for_a_while(accounts: Accounts) -> None:
     for _ in range(FAILURES_LIMIT):
         assert await accounts.log_in("duty", "wrong one", AT) == Denied("wrong")
     assert await accounts.log_in("duty", PASSWORD, AT) == Denied("locked")
@@ -64,7 +65,9 @@ async def test_repeated_failures_lock_the_account_for_a_while(accounts) -> None:
     assert isinstance(await accounts.log_in("duty", PASSWORD, later), Session)
 
 
-async def test_a_disabled_account_loses_its_sessions_at_once(accounts, database_urls) -> None:
+async def test_a_disabled_account_loses_its_sessions_at_once(
+    accounts: Accounts, database_urls: DatabaseUrls
+) -> None:
     session = await enter(accounts)
     with psycopg.connect(database_urls.owner) as connection:
         connection.execute("UPDATE account SET disabled = true")
@@ -72,12 +75,14 @@ async def test_a_disabled_account_loses_its_sessions_at_once(accounts, database_
     assert await accounts.log_in("duty", PASSWORD, AT) == Denied("wrong")
 
 
-async def test_logins_beyond_the_waiting_limit_are_sent_away(accounts) -> None:
+async def test_logins_beyond_the_waiting_limit_are_sent_away(accounts: Accounts) -> None:
     accounts._waiting = WAITING_LIMIT_LOGINS
     assert await accounts.log_in("duty", PASSWORD, AT) == Denied("busy")
 
 
-async def test_neither_tokens_nor_passwords_stand_in_the_database(accounts, database_urls) -> None:
+async def test_neither_tokens_nor_passwords_stand_in_the_database(
+    accounts: Accounts, database_urls: DatabaseUrls
+) -> None:
     session = await enter(accounts)
     with psycopg.connect(database_urls.owner) as connection:
         rows = connection.execute("SELECT a::text || s::text FROM account a, session s").fetchall()
@@ -85,7 +90,9 @@ async def test_neither_tokens_nor_passwords_stand_in_the_database(accounts, data
     assert PASSWORD not in str(rows)
 
 
-async def test_the_web_may_not_raise_anybody(accounts, database_urls) -> None:
+async def test_the_web_may_not_raise_anybody(
+    accounts: Accounts, database_urls: DatabaseUrls
+) -> None:
     with (
         psycopg.connect(database_urls.app) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
@@ -99,7 +106,7 @@ def test_passwords_have_bounds(password: str) -> None:
         password_hash(password)
 
 
-async def test_the_webs_role_is_not_above_row_security(database_urls) -> None:
+async def test_the_webs_role_is_not_above_row_security(database_urls: DatabaseUrls) -> None:
     async with open_pool(database_urls.app) as pool:
         await refuse_powerful_role(pool)
 

@@ -1,7 +1,7 @@
 """One contract, two ledgers: what holds on PostgreSQL holds in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -9,16 +9,26 @@ import psycopg
 import pytest
 
 from domain.events import CellSeen, IncidentFiled
+from gridwing.cluster import DatabaseUrls
 from runtime.database import open_pool
 from runtime.follower import follow, follow_once
-from runtime.ledger import Ledger, PostgresLedger, VersionConflict, sequence_step
+from runtime.ledger import (
+    Entry,
+    Ledger,
+    PostgresLedger,
+    Transaction,
+    VersionConflict,
+    reset_foreign_snapshot,
+    sequence_step,
+)
 from runtime.ledger_memory import MemoryLedger
 
+Book = tuple[Ledger, Callable[[], Awaitable[None]]]
 AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def on_postgres(url: str) -> AsyncIterator[tuple[Ledger, object]]:
+async def on_postgres(url: str) -> AsyncIterator[Book]:
     async with open_pool(url) as pool:
 
         async def number() -> None:
@@ -29,7 +39,7 @@ async def on_postgres(url: str) -> AsyncIterator[tuple[Ledger, object]]:
 
 
 @pytest.fixture(params=["memory", "postgres"])
-async def ledger(request):
+async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Book]:
     """Give (ledger, number): `await number()` numbers what is committed."""
     if request.param == "memory":
 
@@ -57,7 +67,7 @@ async def seen(ledger: Ledger, after: int = 0) -> list[tuple[int, str, int]]:
     return [(e.position, e.stream, e.version) for e in await ledger.read(after)]
 
 
-async def test_entries_come_back_whole_and_in_order(ledger) -> None:
+async def test_entries_come_back_whole_and_in_order(ledger: Book) -> None:
     book, number = ledger
     assert await put(book, "a", 1, 2) == 2
     assert await put(book, "b", 3) == 1
@@ -68,20 +78,24 @@ async def test_entries_come_back_whole_and_in_order(ledger) -> None:
     assert await book.head() == 3
 
 
-async def test_a_rolled_back_transaction_leaves_nothing(ledger) -> None:
+async def test_a_rolled_back_transaction_leaves_nothing(ledger: Book) -> None:
     book, number = ledger
     undone = []
-    with pytest.raises(KeyError):
+
+    async def fail() -> None:
         async with book.transaction() as tx:
             tx.on_rollback(lambda: undone.append(1))
             await tx.append("a", [filed(1)], at=AT, actor="t")
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
     await number()
     assert await seen(book) == []
     assert undone == [1]
 
 
-async def test_an_expected_version_is_held(ledger) -> None:
+async def test_an_expected_version_is_held(ledger: Book) -> None:
     book, _ = ledger
     await put(book, "a", 1, expected=0)
     with pytest.raises(VersionConflict):
@@ -89,7 +103,7 @@ async def test_an_expected_version_is_held(ledger) -> None:
     assert await put(book, "a", 2, expected=1) == 2
 
 
-async def test_two_writers_of_one_version_do_not_both_win(ledger) -> None:
+async def test_two_writers_of_one_version_do_not_both_win(ledger: Book) -> None:
     book, number = ledger
     both = asyncio.Barrier(2)
 
@@ -108,7 +122,7 @@ async def test_two_writers_of_one_version_do_not_both_win(ledger) -> None:
     assert len(await seen(book)) == 1
 
 
-async def test_late_commits_are_numbered_and_none_is_skipped(ledger) -> None:
+async def test_late_commits_are_numbered_and_none_is_skipped(ledger: Book) -> None:
     book, number = ledger
     late_wrote, early_done = asyncio.Event(), asyncio.Event()
 
@@ -129,13 +143,13 @@ async def test_late_commits_are_numbered_and_none_is_skipped(ledger) -> None:
     assert await seen(book, 1) == [(2, "late", 1)]
 
 
-async def test_a_follower_splits_transactions_and_keeps_its_place(ledger) -> None:
+async def test_a_follower_splits_transactions_and_keeps_its_place(ledger: Book) -> None:
     book, number = ledger
     await put(book, "a", *range(7))
     await number()
     heard: list[int] = []
 
-    async def hear(tx, entry) -> None:
+    async def hear(tx: Transaction, entry: Entry) -> None:
         heard.append(entry.version)
 
     while (await follow_once(book, "f", hear, batch=3))[1]:
@@ -143,12 +157,12 @@ async def test_a_follower_splits_transactions_and_keeps_its_place(ledger) -> Non
     assert heard == list(range(1, 8))
 
 
-async def test_a_failing_handler_moves_no_cursor(ledger) -> None:
+async def test_a_failing_handler_moves_no_cursor(ledger: Book) -> None:
     book, number = ledger
     await put(book, "a", 1)
     await number()
 
-    async def fail(tx, entry) -> None:
+    async def fail(tx: Transaction, entry: Entry) -> None:
         await tx.append("b", [filed(2)], at=AT, actor="t")
         raise KeyError
 
@@ -160,7 +174,7 @@ async def test_a_failing_handler_moves_no_cursor(ledger) -> None:
         assert await tx.cursor("f") == 0
 
 
-async def test_the_chain_verifies_and_both_ledgers_agree(ledger) -> None:
+async def test_the_chain_verifies_and_both_ledgers_agree(ledger: Book) -> None:
     book, number = ledger
     for n in range(5):
         await put(book, f"s{n % 2}", n)
@@ -178,7 +192,7 @@ async def test_the_chain_verifies_and_both_ledgers_agree(ledger) -> None:
     assert (await twin.verify()).head_hash == result.head_hash
 
 
-async def test_waiting_ends_when_something_is_written(ledger) -> None:
+async def test_waiting_ends_when_something_is_written(ledger: Book) -> None:
     book, number = ledger
     waiting = asyncio.create_task(book.wait(0, 10.0))
     await asyncio.sleep(0.05)
@@ -187,19 +201,20 @@ async def test_waiting_ends_when_something_is_written(ledger) -> None:
     await asyncio.wait_for(waiting, 5.0)
 
 
-async def test_edited_data_is_found(database_urls) -> None:
+async def test_edited_data_is_found(database_urls: DatabaseUrls) -> None:
     async with on_postgres(database_urls.service) as (book, number):
         await put(book, "a", 1, 2, 3)
         await number()
         with psycopg.connect(database_urls.owner) as connection:
             connection.execute("ALTER TABLE ledger DISABLE TRIGGER USER")
-            connection.execute("UPDATE ledger SET data = '{\"incident_id\": \"x\"}' WHERE version = 2")
+            edit = "UPDATE ledger SET data = '{}' WHERE version = 2"
+            connection.execute(edit)
             connection.execute("ALTER TABLE ledger ENABLE TRIGGER USER")
         result = await book.verify()
     assert (result.ok, result.first_bad) == (False, 2)
 
 
-async def test_the_ledger_cannot_be_edited_in_passing(database_urls) -> None:
+async def test_the_ledger_cannot_be_edited_in_passing(database_urls: DatabaseUrls) -> None:
     async with on_postgres(database_urls.service) as (book, _):
         await put(book, "a", 1)
     with (
@@ -209,9 +224,7 @@ async def test_the_ledger_cannot_be_edited_in_passing(database_urls) -> None:
         connection.execute("DELETE FROM ledger")
 
 
-async def test_a_snapshot_from_another_cluster_is_reset(database_urls) -> None:
-    from runtime.ledger import _reset_foreign_snapshot
-
+async def test_a_snapshot_from_another_cluster_is_reset(database_urls: DatabaseUrls) -> None:
     async with open_pool(database_urls.service) as pool:
         async with pool.connection() as connection:
             far = "900000000000:900000000000:"
@@ -219,5 +232,5 @@ async def test_a_snapshot_from_another_cluster_is_reset(database_urls) -> None:
         book = PostgresLedger(pool)
         await put(book, "a", 1)
         assert await sequence_step(pool) == 0
-        await _reset_foreign_snapshot(pool)
+        await reset_foreign_snapshot(pool)
         assert await sequence_step(pool) == 1

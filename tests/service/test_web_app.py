@@ -2,10 +2,12 @@
 
 import asyncio
 import io
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -13,10 +15,11 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from domain.events import EvidenceViewed, IncidentFiled, IncidentReported
+from domain.events import Event, EvidenceViewed, IncidentFiled, IncidentReported
 from domain.hazard import HazardKind, Severity
 from domain.place import Position
 from gridwing.app import Deps, create_app
+from gridwing.cluster import DatabaseUrls
 from gridwing.stream import Stream
 from runtime.access import Role
 from runtime.access.accounts import HASHER, Account, Accounts, save_accounts
@@ -50,7 +53,7 @@ class Site:
                 client.headers["x-csrf-token"] = client.cookies["gridwing_csrf"]
             yield client
 
-    async def write(self, stream: str, *events) -> None:
+    async def write(self, stream: str, *events: Event) -> None:
         async with self.ledger.transaction() as tx:
             await tx.append(stream, events, at=AT, actor="alerts")
         assert await sequence_step(self.pool) > 0
@@ -59,22 +62,20 @@ class Site:
 @asynccontextmanager
 async def serving(deps: Deps) -> AsyncIterator[str]:
     config = uvicorn.Config(
-        create_app(deps), port=0, log_level="warning", ws="none", timeout_graceful_shutdown=1
+        create_app(deps), log_level="warning", ws="none", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.02)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        task = asyncio.create_task(server.serve([door]))
+        try:
+            yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
 
 
 @pytest.fixture
-async def site(database_urls, tmp_path) -> AsyncIterator[Site]:
+async def site(database_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Site]:
     people = [
         Account("duty", Role.OPERATOR, "值班员", None),
         Account("audit", Role.AUDITOR, "审计", None),
@@ -98,11 +99,11 @@ async def site(database_urls, tmp_path) -> AsyncIterator[Site]:
             yield Site(address, service, PostgresLedger(service), database_urls.owner)
 
 
-def picture(width: int = 64, **more) -> bytes:
+def picture(width: int = 64) -> bytes:
     sink = io.BytesIO()
     exif = Image.Exif()
     exif[0x010E] = "where I live"
-    Image.new("RGB", (width, 48), (200, 30, 30)).save(sink, "JPEG", exif=exif, **more)
+    Image.new("RGB", (width, 48), (200, 30, 30)).save(sink, "JPEG", exif=exif)
     return sink.getvalue()
 
 
