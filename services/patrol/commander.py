@@ -21,7 +21,7 @@ from domain.ids import derive
 from domain.mission import MissionPurpose
 from runtime.clock import Clock
 from runtime.ledger import Ledger, VersionConflict
-from services.patrol.conversation import Conversation, Resource
+from services.patrol.conversation import Conversation
 from services.patrol.dock_state import DeviceNow
 from services.patrol.flight import (
     End,
@@ -37,7 +37,7 @@ from services.patrol.flight import (
 )
 from services.patrol.fold import Fold
 from services.patrol.gate import Stand, airtime_s
-from services.patrol.orders import METHODS, order
+from services.patrol.orders import METHODS, Resource, order
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy, patience_s
 from services.patrol.store import PatrolStore

@@ -17,19 +17,12 @@ from domain.ids import derive
 from runtime.bus import Bus, Message
 from runtime.clock import Clock
 from runtime.topics import REQUESTS_FILTER, SERVICES_REPLY_FILTER, requests_reply, services
+from services.patrol.orders import Resource
 
 log = structlog.get_logger(__name__)
 
 RESOURCE_METHOD = "flighttask_resource_get"
 UNKNOWN_FLIGHT = 314004
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """Where a dock finds its wayline file, and the MD5 it must have."""
-
-    url: str
-    fingerprint: str
 
 
 ResourceOf = Callable[[str], Awaitable[Resource | None]]

@@ -78,7 +78,7 @@ def already_wanted(look: WantedLook, queue: Sequence[WantedLook], policy: Patrol
         if look.incident_id is not None and other.incident_id == look.incident_id:
             return True
         near = _apart_m(other.target, look.target) <= policy.same_target_m
-        if look.purpose is MissionPurpose.CONFIRM and other.kind is look.kind and near:
+        if look.purpose is MissionPurpose.CONFIRM and near and _alike(look.kind, other.kind):
             return True
     return False
 
@@ -95,6 +95,11 @@ def in_order(queue: Sequence[WantedLook], at: datetime, policy: PatrolPolicy) ->
             look.look_id,
         ),
     )
+
+
+def _alike(a: HazardKind, b: HazardKind) -> bool:
+    """Smoke and the fire under it are one happening."""
+    return a is b or {a, b} == {HazardKind.FIRE, HazardKind.SMOKE}
 
 
 def _apart_m(a: Position, b: Position) -> float:

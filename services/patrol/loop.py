@@ -152,6 +152,10 @@ class Planner:
             dock = self._commander.docks[candidate.dock_sn]
             if not self._commander.rested(dock.sn, at):
                 continue
+            # Long sorties waste less on the way; a drone that charges is kept for looks.
+            if candidate.battery_pct < around.policy.patrol_battery_pct:
+                self._say(dock.sn, "charging")
+                continue
             if airframe(candidate.drone.model) is None:
                 self._say(dock.sn, f"model_unknown:{candidate.drone.model}")
                 continue

@@ -1,13 +1,22 @@
 """A mission's steps as DJI service calls (Cloud API, Dock 2: wayline tasks and live flight)."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from domain.device import Dock, Drone
 from domain.mission import Mission
-from services.patrol.conversation import Resource
 from services.patrol.flight import Step
 from services.patrol.policy import PatrolPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Where a dock finds its wayline file, and the MD5 it must have."""
+
+    url: str
+    fingerprint: str
+
 
 _RTH_PRESET = 1
 _LOST_TASK_RTH = 0

@@ -26,6 +26,7 @@ class PatrolPolicy:
     climb_and_land_s: float = 120.0
     time_margin: float = 1.15
     start_battery_pct: float = 40.0
+    patrol_battery_pct: float = 65.0
     wind_limit_m_s: float = 10.0
     rain_limit_level: int = 1
     osd_stale_s: float = 30.0

@@ -72,6 +72,9 @@ def test_what_expired_or_failed_too_often_is_not_given() -> None:
 def test_the_same_happening_is_wanted_once() -> None:
     assert already_wanted(confirm(2, 10.0), [confirm(1)], POLICY)
     assert not already_wanted(confirm(2, 200.0), [confirm(1)], POLICY)
+    smoke = wanted(hazard(HazardKind.SMOKE, 3, 10.0), EPOCH, POLICY)
+    assert smoke is not None
+    assert already_wanted(smoke, [confirm(1)], POLICY)
     assert already_wanted(asked(attempt=2), [asked()], POLICY)
     assert not already_wanted(asked("i2"), [asked()], POLICY)
     assert not already_wanted(asked(), [confirm()], POLICY)
