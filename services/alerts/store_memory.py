@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from domain.incident import Incident, VerifiedBy
+from domain.incident import Incident, IncidentState, VerifiedBy
 from domain.place import Position
 from domain.responder import Dispatch
 from geo.frames import LocalFrame
@@ -280,7 +280,7 @@ class MemoryAlertStore:
         return Figures(
             incidents=len(incidents),
             dispatches=len(self._dispatches),
-            closed=sum(i.outcome is not None and i.state == "closed" for i in incidents),
+            closed=sum(i.state is IncidentState.CLOSED for i in incidents),
             verified_by_flight=sum(i.verified_by is VerifiedBy.FLIGHT for i in incidents),
             escalated=sum(i.level > 0 for i in incidents),
             outbox_waiting=len(self._unsent),
