@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from domain.hazard import HazardKind
 from models.catalogue import HAZARDS, card
 from models.labels import KIND_OF
-from models.onnx_yolo import YoloDetector
+from models.onnx_centre import CentreDetector
 from models.privacy import FaceBlur
 from services.ingest.sightings import SightingPolicy
 from services.ingest.votes import VotePolicy, VoteRule
@@ -25,7 +25,7 @@ DRONE_VOTES = {
 
 def load_eyes(executor: Executor | None, threads: int = 1) -> Eyes:
     """Load the promoted weights. Without an executor everything runs in the caller's turn."""
-    detector, faces = YoloDetector(threads=threads), FaceBlur(threads=threads)
+    detector, faces = CentreDetector(threads=threads), FaceBlur(threads=threads)
     return Eyes(detector, KIND_OF, faces.blur, executor)
 
 

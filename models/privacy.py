@@ -5,13 +5,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalogue import FACES, card, session
-from models.onnx_yolo import suppressed
+from models.onnx_centre import suppressed
 
 Image = NDArray[np.uint8]
 STRIDE = 4
 CELLS = 32
 LONG_SIDE_PX = 1280
 MARGIN = 0.25
+OVERLAP_LIMIT = 0.3
 
 
 class FaceBlur:
@@ -41,7 +42,9 @@ class FaceBlur:
         corners = np.stack([x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2], 1)
         corners *= np.array([w / width, h / height, w / width, h / height])
         score = heat[0, 0, rows, columns]
-        chosen = suppressed(corners.astype(np.float32), score, np.zeros(len(score), np.int64))
+        chosen = suppressed(
+            corners.astype(np.float64), score, np.zeros(len(score), np.int64), OVERLAP_LIMIT
+        )
         return np.column_stack([corners, score]).astype(np.float32)[chosen]
 
     def blur(self, image: Image) -> tuple[Image, int]:

@@ -153,11 +153,11 @@ def _items(rng: np.random.Generator, view: View) -> list[Item]:
     kinds: list[str] = []
     if rng.random() < 0.88:
         hazards = CLASSES[:6]
-        kinds += [hazards[i] for i in rng.integers(len(hazards), size=int(rng.integers(1, 6)))]
-    kinds += ["vehicle"] * int(rng.integers(0, 7)) + ["person"] * int(rng.integers(0, 8))
+        kinds += [hazards[i] for i in rng.integers(len(hazards), size=int(rng.integers(2, 7)))]
+    kinds += ["vehicle"] * int(rng.integers(0, 4)) + ["person"] * int(rng.integers(0, 3))
     kinds += ["puddle"] * int(rng.integers(0, 3)) + ["lamp"] * int(rng.integers(0, 3))
     items = [_item(rng, view, kind) for kind in kinds]
-    if rng.random() < 0.25:
+    if rng.random() < 0.12:
         items += _gathering(rng, view)
     return [item for item in items if item is not None]
 

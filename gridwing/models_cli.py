@@ -1,0 +1,117 @@
+"""`gridwing models`: the weights that ship, and what they see in pictures of one's own."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from models.catalogue import HAZARDS, WeightsError, cards, whole
+from models.labels import KIND_OF
+from models.onnx_centre import CentreDetector
+from models.pictures import VIDEO_SUFFIXES, BadPicture, Image, read_picture, read_video_frames
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+@click.group(name="models")
+def models_group() -> None:
+    """Detectors: list, check, detect."""
+
+
+@models_group.command("list")
+def list_models() -> None:
+    """Say which weights ship, their licence and what they were trained on."""
+    for card in cards():
+        click.echo(f"{card.name:20} {card.licence}\n{'':20} trained on {card.trained_on}")
+
+
+@models_group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def check(as_json: bool) -> None:
+    """Check every weights file against its card; exit 1 when one is missing or differs."""
+    rows = [
+        {
+            "model": card.name,
+            "promoted": card.promoted,
+            "licence": card.licence,
+            "trained_on": card.trained_on,
+            "whole": whole(card),
+            "same_renderer": dict(card.figures),
+        }
+        for card in cards()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        for row in rows:
+            click.echo(
+                f"{row['model']:20} {'as its card says' if row['whole'] else 'NOT as its card'}"
+            )
+    if not all(row["whole"] for row in rows):
+        raise SystemExit(1)
+
+
+@models_group.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", default=HAZARDS, show_default=True, help="Which weights.")
+@click.option("--least", type=click.FloatRange(0.01, 1.0), help="Show boxes from this score on.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def detect(paths: tuple[Path, ...], model: str, least: float | None, as_json: bool) -> None:
+    """Print label, hazard kind, score and box for every picture, folder or video in PATHS.
+
+    A file that is no whole picture is refused with its reason and the rest go on; the exit code is
+    then 1.
+    """
+    try:
+        detector = CentreDetector(model, least=least)
+    except WeightsError as error:
+        raise click.ClickException(str(error)) from error
+    results = [_judged(detector, path) for path in _expanded(paths)]
+    if as_json:
+        click.echo(json.dumps(results, ensure_ascii=False, indent=1))
+    else:
+        for result in results:
+            _print(result)
+    if any("refused" in result for result in results):
+        raise SystemExit(1)
+
+
+def _expanded(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            kinds = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in kinds)
+        else:
+            yield path
+
+
+def _judged(detector: CentreDetector, path: Path) -> dict[str, Any]:
+    try:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            frames = read_video_frames(path)
+            return {"path": str(path), "frames": [_boxes(detector, f) for f in frames]}
+        return {"path": str(path), "boxes": _boxes(detector, read_picture(path))}
+    except BadPicture as error:
+        return {"path": str(path), "refused": str(error)}
+
+
+def _boxes(detector: CentreDetector, image: Image) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": box.label,
+            "hazard": KIND_OF[box.label].value if box.label in KIND_OF else None,
+            "score": round(box.score, 3),
+            "box_px": [round(v, 1) for v in (box.x0_px, box.y0_px, box.x1_px, box.y1_px)],
+        }
+        for box in detector.detect(image)
+    ]
+
+
+def _print(result: dict[str, Any]) -> None:
+    click.echo(result["path"])
+    if "refused" in result:
+        click.echo(f"  refused: {result['refused']}")
+    for box in result.get("boxes", [b for f in result.get("frames", []) for b in f]):
+        click.echo(f"  {box['label']:18} {box['score']:.2f}  {box['box_px']}")
