@@ -34,7 +34,7 @@ def instant_text(at: datetime) -> str:
     """Return an aware datetime as `2026-11-23T05:00:01.250000Z`; ValueError when naive."""
     if at.tzinfo is None:
         raise ValueError("a time needs its zone; got a naive datetime")
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def canonical(value: Any) -> str:

@@ -32,7 +32,7 @@ class CloseOutcome(StrEnum):
 
 
 class VerifiedBy(StrEnum):
-    """The independent check. DEVICE: the device's own complete alarm set no longer holds the fault."""
+    """The independent check. DEVICE: the device's own complete alarm set lacks the fault now."""
 
     FLIGHT = "flight"
     PERSON = "person"

@@ -150,8 +150,10 @@ def read_event(kind: str, schema: int, data: dict[str, Any]) -> Event:
     if cls is None:
         raise ValueError(f"unknown event kind {kind!r}")
     while schema < cls.SCHEMA:
-        data = UPCASTERS[kind, schema](data)
-        schema += 1
+        lift = UPCASTERS.get((kind, schema))
+        if lift is None:
+            raise ValueError(f"{kind}: nothing lifts schema {schema} to {schema + 1}")
+        data, schema = lift(data), schema + 1
     if schema > cls.SCHEMA:
         raise ValueError(f"{kind} has schema {schema}; this program knows up to {cls.SCHEMA}")
     return from_plain(cls, data)

@@ -16,7 +16,6 @@ FRAMES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-HAZARDS = Counter("gridwing_watch_hazards", "Hazards raised", ["kind"], registry=REGISTRY)
 STREAM_CLIENTS = Gauge(
     "gridwing_stream_clients", "Screens following the live stream", registry=REGISTRY
 )
