@@ -124,7 +124,7 @@ class CountingDock:
     clock: Clock
     home: Position
     drone_sn: str
-    flight_s: float = 200.0
+    flight_s: float = 140.0
     deaf: Callable[[str], bool] = lambda _: False
     mute: Callable[[str], bool] = lambda _: False
     refuse: dict[str, int] = field(default_factory=dict)

@@ -38,6 +38,7 @@ from tests.core.patrol_scene import (
 )
 
 POLICY = PatrolPolicy()
+COMPLETED = MissionOutcome.COMPLETED
 
 
 class Scene:
@@ -72,11 +73,18 @@ class Scene:
                 self.deaths += 1
             await self.clock.sleep(1.0)
 
-    async def play(self, seconds: float, *more: Coroutine[Any, Any, None]) -> None:
+    async def play(
+        self, seconds: float, *more: Coroutine[Any, Any, None], until_completed: int = 0
+    ) -> None:
+        """Live for `seconds`, or until so many missions were completed."""
         tasks = [
             asyncio.ensure_future(c) for c in (*(d.run() for d in self.docks), self.patrol(), *more)
         ]
-        await self.clock.sleep(seconds)
+        for _ in range(int(seconds / 20.0)):
+            await self.clock.sleep(20.0)
+            done = [e for e in await self.events(MissionEnded) if e.outcome is COMPLETED]
+            if 0 < until_completed <= len(done):
+                break
         for task in tasks:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
@@ -143,7 +151,7 @@ def test_killed_at_any_step_nothing_takes_off_twice(where: str, count: int) -> N
             scene.ledger.die_after = count
         else:
             setattr(scene.bus, where, count)
-        await scene.play(1500.0)
+        await scene.play(1500.0, until_completed=1)
         assert scene.deaths == 1 or scene.bus.commands < count
         assert_sound(scene)
         ended = await scene.events(MissionEnded)
@@ -160,7 +168,7 @@ def test_a_reply_lost_leaves_the_outcome_unknown_and_is_not_sent_again(lost: str
         scene = scene_now()
         dock = scene.docks[0]
         dock.mute = lambda method: method == lost and len(dock.heard) <= 2
-        await scene.play(1200.0)
+        await scene.play(1200.0, until_completed=1)
         answers = await scene.events(MissionStepAnswered)
         assert None in [a.result for a in answers]
         ended = await scene.events(MissionEnded)
@@ -187,7 +195,7 @@ def test_a_command_never_heard_ends_as_never_flown_and_another_is_planned() -> N
             return False
 
         scene.docks[0].deaf = deaf
-        await scene.play(1200.0)
+        await scene.play(1200.0, until_completed=1)
         ended = await scene.events(MissionEnded)
         assert ended[0].outcome is MissionOutcome.NEVER_FLOWN
         assert ended[1].outcome is MissionOutcome.COMPLETED
@@ -298,7 +306,12 @@ def test_killed_during_a_diversion_the_look_is_still_given(where: str, count: in
     async def story() -> None:
         scene = scene_now()
         setattr(scene.bus, where, count)
-        await scene.play(2400.0, ask_to_verify(scene, 60.0), judge(scene, scene.ledger))
+        await scene.play(
+            2400.0,
+            ask_to_verify(scene, 60.0),
+            judge(scene, scene.ledger),
+            until_completed=2,
+        )
         assert scene.deaths == 1
         started = await scene.events(LookStarted)
         assert len(started) >= 1
