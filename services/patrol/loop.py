@@ -22,7 +22,7 @@ from runtime.bus import Bus
 from runtime.clock import Clock
 from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
-from runtime.topics import OSD_FILTER
+from runtime.topics import osd
 from services.patrol import divert, schedule
 from services.patrol.commander import Commander, Surroundings, remaining_s
 from services.patrol.conversation import Conversation
@@ -73,9 +73,12 @@ async def _fold_and_wake(fold: Fold, wake: asyncio.Event, tx: Transaction, entry
 
 
 async def hear(bus: Bus, clock: Clock, commander: Commander) -> None:
-    """Keep the latest state of every dock and aircraft that speaks."""
-    known = set(commander.docks) | set(commander.drones)
-    async with bus.subscribe([OSD_FILTER], 0) as messages:
+    """Keep the latest state of every dock and the aircraft it houses."""
+    known = {sn for dock in commander.docks.values() for sn in (dock.sn, dock.drone_sn)}
+    if not known:
+        return
+    # By name: hand-flown aircraft speak as often, and nobody here listens.
+    async with bus.subscribe([osd(sn) for sn in sorted(known)], 0) as messages:
         async for message in messages:
             sn = message.topic.split("/")[2]
             if sn not in known:
