@@ -174,9 +174,9 @@ def test_after_rework_everybody_may_be_asked_again() -> None:
 
 
 def test_a_hand_back_asks_for_a_flight_where_a_flight_can_tell() -> None:
-    back = {"state": IncidentState.FEEDBACK}
-    assert next_commands(incident(**back), RULES, forces()) == (RequestVerification(1),)
-    standing = incident(HazardKind.DEVICE_FAULT, standing=("alarm-1",), **back)
+    back = IncidentState.FEEDBACK
+    assert next_commands(incident(state=back), RULES, forces()) == (RequestVerification(1),)
+    standing = incident(HazardKind.DEVICE_FAULT, standing=("alarm-1",), state=back)
     assert next_commands(standing, RULES, forces()) == ()
 
 

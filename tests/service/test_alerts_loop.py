@@ -83,6 +83,14 @@ class House:
                     return
                 await asyncio.sleep(0.02)
 
+    async def delivered(self) -> None:
+        """Wait until the outbox is empty."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                if not (await self.store.figures()).outbox_waiting:
+                    return
+                await asyncio.sleep(0.05)
+
     async def events(self, incident: Incident) -> list[Event]:
         """Return the incident's events once the sequencer has numbered them all."""
         async with asyncio.timeout(WAIT_S):
@@ -224,9 +232,7 @@ async def test_a_hazard_is_handled_verified_by_flight_and_closed(house: House) -
         await house.say(f"look/{gone.mission_id}", gone)
         closed = await house.until(lambda i: i.state is IncidentState.CLOSED, hazard)
         # The outbox empties behind the close.
-        async with asyncio.timeout(WAIT_S):
-            while (await house.store.figures()).outbox_waiting:
-                await asyncio.sleep(0.05)
+        await house.delivered()
     assert closed.verified_by is VerifiedBy.FLIGHT
     assert closed.outcome is CloseOutcome.HANDLED
     figures = await house.store.figures()

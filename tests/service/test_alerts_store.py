@@ -81,13 +81,17 @@ async def test_an_incident_comes_back_as_it_was_kept(on: Ground) -> None:
 
 async def test_a_failed_transaction_leaves_nothing(on: Ground) -> None:
     await save(on, incident())
-    with pytest.raises(RuntimeError, match="cut"):
+
+    async def cut_short() -> None:
         async with on.ledger.transaction() as tx:
             await on.store.save(tx, incident(version=2, state=IncidentState.CLOSED), False)
             await on.store.save(tx, incident("incident-2"), True)
             await on.store.arm(tx, "incident-1", [Timer("incident-1", "accept:0:0", AT)])
             await on.store.set_duty(tx, "r-1", True, AT)
             raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        await cut_short()
     assert await on.store.get("incident-1") == incident()
     assert await on.store.get("incident-2") is None
     assert await on.store.timers() == []
