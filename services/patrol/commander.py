@@ -18,7 +18,7 @@ from domain.events import (
     MissionStepIntended,
 )
 from domain.ids import derive
-from domain.mission import MissionPurpose
+from domain.mission import Mission, MissionPurpose
 from runtime.clock import Clock
 from runtime.ledger import Ledger, VersionConflict
 from services.patrol.conversation import Conversation
@@ -236,12 +236,10 @@ class Commander:
     async def _intend(self, flight: Flight, intent: Intend, at: datetime) -> None:
         """Commit the intent; only who committed it sends, and sends once."""
         mission, step = flight.mission, intent.step
-        dock, drone = self.docks[mission.dock_sn], self.drones[mission.drone_sn]
         file = await self.resource(mission.mission_id) if step is Step.PREPARE else None
-        data = order(step, mission, dock, drone, file, at, self.around.policy)
         count = sum(1 for s in flight.steps if s.step == step)
         tid = derive("tid", mission.mission_id, step.value, str(count))
-        intended = MissionStepIntended(mission.mission_id, dock.sn, step.value, tid)
+        intended = MissionStepIntended(mission.mission_id, mission.dock_sn, step.value, tid)
         self._in_flight.add(tid)
         committed = await self.append(
             mission.mission_id, [intended], at, actor=intent.actor, expected=flight.version
@@ -249,11 +247,13 @@ class Commander:
         if not committed:
             self._in_flight.discard(tid)
             return
-        self._spawn(self._send(mission.mission_id, dock, step, tid, data))
+        self._spawn(self._send(mission, step, tid, file))
 
-    async def _send(
-        self, mission_id: str, dock: Dock, step: Step, tid: str, data: dict[str, Any]
-    ) -> None:
+    async def _send(self, mission: Mission, step: Step, tid: str, file: Resource | None) -> None:
+        dock, drone = self.docks[mission.dock_sn], self.drones[mission.drone_sn]
+        mission_id, now = mission.mission_id, self.around.clock.now()
+        # Docks refuse an execute time that is 30 s off, so it is told at the last moment.
+        data = order(step, mission, dock, drone, file, now, self.around.policy)
         result = await self._conversation.ask(
             dock.sn,
             METHODS[step],
