@@ -153,8 +153,11 @@ def test_every_benchmark_polygon_is_covered() -> None:
     for feature in features:
         area, width_m = shape(feature["geometry"]), feature["properties"]["swath_m"]
         assert isinstance(area, Polygon)
-        found = planned(area, width_m)
-        assert coverage_share(area, found.path, width_m) >= 0.99, feature["properties"]["name"]
+        name = feature["properties"]["name"]
+        # The slow ones of each kind are asked for more.
+        wanted = 0.999 if name in ("convex-2", "convex-5", "holes-2") else 0.99
+        found = planned(area, width_m, wanted)
+        assert coverage_share(area, found.path, width_m) >= wanted, name
         ratios.append(found.length_m / (area.area / width_m))
     assert len(ratios) == 25
     assert sum(ratios) / len(ratios) < 1.2
