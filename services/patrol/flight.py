@@ -190,6 +190,9 @@ def _intended(flight: Flight, event: MissionStepIntended, at: datetime) -> Fligh
 
 
 def _answered(flight: Flight, event: MissionStepAnswered, at: datetime) -> Flight:
+    known = next((s for s in flight.steps if s.transaction_id == event.transaction_id), None)
+    if known is None or known.result is not None:
+        return flight
     steps = tuple(
         replace(s, answered_at=at, result=event.result)
         if s.transaction_id == event.transaction_id and s.result is None

@@ -154,6 +154,11 @@ def test_unknown_is_resolved_by_a_late_answer() -> None:
     assert evolve(flight, answered(Step.PREPARE), later(20)).state is MissionState.PREPARED
 
 
+def test_giving_up_never_unsays_an_answer() -> None:
+    flight = told(PATROL, meant(Step.PREPARE), answered(Step.PREPARE))
+    assert evolve(flight, answered(Step.PREPARE, None), later(20)) == flight
+
+
 def test_never_flown_needs_an_idle_dock_for_long_enough() -> None:
     flight = told(PATROL, *FLYING[:3], answered(Step.EXECUTE, None))
     idle = View(dock_idle_since=later(-100))
