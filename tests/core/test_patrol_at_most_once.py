@@ -362,3 +362,17 @@ def test_two_docks_share_the_cells_and_two_runs_are_equal() -> None:
             loop.close()
 
     assert in_virtual_time() == in_virtual_time()
+
+
+def test_two_commanders_at_once_still_fly_once() -> None:
+    async def story() -> None:
+        scene = scene_now(docks=2, cells=16)
+        await scene.play(900.0, scene.patrol(), ask_to_verify(scene, 60.0))
+        assert all(dock.takeoffs for dock in scene.docks)
+        assert_sound(scene)
+        tids = [e.transaction_id for e in await scene.events(MissionStepIntended)]
+        assert len(tids) == len(set(tids))
+        planned = [p.mission.mission_id for p in await scene.events(MissionPlanned)]
+        assert len(planned) == len(set(planned))
+
+    run(story())
