@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 10.0
 SESSION_COOKIE_GONE = 401
+CSRF_COOKIE = "gridwing_csrf"
 LOGINS_AT_ONCE = 1
 """Passwords are hashed slowly by design: one login at a time leaves the server its breath."""
 
@@ -87,7 +88,7 @@ class HttpPhone:
     ) -> httpx.Response:
         headers = {
             "Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items()),
-            "X-CSRF-Token": self._cookies.get("csrf", ""),
+            "X-CSRF-Token": self._cookies.get(CSRF_COOKIE, ""),
         }
         if jpeg is not None:
             headers["Content-Type"] = "image/jpeg"
