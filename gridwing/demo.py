@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from services.alerts.measures import measures
 
 from domain.district import District
 from domain.responder import Force
@@ -34,6 +33,7 @@ from runtime.clock import wall_clock
 from runtime.database import migrate, open_pool
 from runtime.ledger import Entry, PostgresLedger
 from runtime.registry import save
+from services.alerts.measures import measures
 from services.alerts.store import PostgresAlertStore
 from services.ingest.store import PostgresIngestStore
 from simulators.truth import read_truth, truth_summary
@@ -270,5 +270,5 @@ def logged_errors(supervisor: Supervisor) -> int:
             try:
                 count += json.loads(line)["level"] in ("error", "critical")
             except (ValueError, KeyError, TypeError):
-                count += line.startswith("Traceback")
+                count += "Traceback (most recent call last)" in line
     return count

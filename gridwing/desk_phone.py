@@ -1,7 +1,5 @@
 """A simulated responder's phone without HTTP: the same desk, called directly."""
 
-from services.alerts.desk import Desk
-
 from collections.abc import Sequence
 
 from domain.district import District
@@ -11,6 +9,7 @@ from domain.responder import Force, Responder
 from runtime.access.accounts import Account, principal_of
 from runtime.access.principal import Role
 from runtime.evidence import EvidenceStore
+from services.alerts.desk import Desk
 from simulators.responder import Task
 
 ROLES = {Force.GRID: Role.GRID_WORKER, Force.POLICE_GRID: Role.POLICE_OFFICER}

@@ -11,7 +11,7 @@ def demo_district(seed: int, http_port: int, rtsp_port: int) -> District:
 
     def address(sn: str, index: int) -> str:
         if index < RTSP_CAMERAS:
-            return f"rtsp://127.0.0.1:{rtsp_port}/cameras/{sn}"
+            return f"rtsp://127.0.0.1:{rtsp_port}/{sn}"
         return f"http://127.0.0.1:{http_port}/cameras/{sn}.jpg"
 
     return generate(seed, address)

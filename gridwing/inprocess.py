@@ -12,11 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from services.alerts.desk import Desk
-from services.alerts.loop import AlertPolicy
-from services.alerts.loop import run as run_alerts
-from services.alerts.measures import measures
-
 from domain.district import District
 from domain.responder import Responder
 from geo.frames import LocalFrame
@@ -30,6 +25,10 @@ from runtime.evidence import InlineEvidenceStore
 from runtime.intake import MemoryIntake
 from runtime.ledger_memory import MemoryLedger
 from runtime.topics import INTAKE_FILTERS
+from services.alerts.desk import Desk
+from services.alerts.loop import AlertPolicy
+from services.alerts.loop import run as run_alerts
+from services.alerts.measures import measures
 from services.alerts.rules import load_rules
 from services.alerts.store_memory import MemoryAlertStore
 from services.ingest.loop import Ingest

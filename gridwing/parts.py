@@ -1,6 +1,7 @@
 """Each part composed: settings in, pools, buses and stores made, the service's loop run."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,6 @@ from pathlib import Path
 
 import structlog
 import uvicorn
-from services.alerts.api import router as alerts_router
-from services.alerts.desk import Desk
-from services.alerts.loop import AlertPolicy
-from services.alerts.loop import run as run_alerts
-from services.patrol.api import router as patrol_router
 
 from domain.district import District
 from domain.hazard import Detection
@@ -36,14 +32,20 @@ from runtime.metrics import FRAMES, REGISTRY
 from runtime.registry import load
 from runtime.settings import Settings, required
 from runtime.topics import INTAKE_FILTERS
+from services.alerts.api import router as alerts_router
+from services.alerts.desk import Desk
+from services.alerts.loop import AlertPolicy
+from services.alerts.loop import run as run_alerts
 from services.alerts.rules import load_rules
 from services.alerts.store import PostgresAlertStore
 from services.ingest.loop import Ingest
 from services.ingest.loop import run as run_ingest
+from services.ingest.record import CameraRecorder, FlightRecorder
 from services.ingest.sources import FrameInbox, Pace, hear_frames, pull_cameras
 from services.ingest.store import PostgresIngestStore
 from services.ingest.watch import make_watch
 from services.ingest.watch import run as run_watch
+from services.patrol.api import router as patrol_router
 from services.patrol.loop import run as run_patrol
 from services.patrol.policy import PatrolPolicy
 from services.patrol.store import PostgresPatrolStore, wayline_key
@@ -90,7 +92,9 @@ async def ingest(settings: Settings) -> None:
         MqttIntake(url, f"gridwing-intake-{slot}", INTAKE_FILTERS) as intake,
     ):
         store = PostgresIngestStore(on.pool)
-        loop = Ingest(intake, bus, on.ledger, store, on.district, on.clock)
+        recorder = FlightRecorder(settings.data_dir / "recordings", on.district)
+        recorder.recover()
+        loop = Ingest(intake, bus, on.ledger, store, on.district, on.clock, recorder)
         on.ready.set()
         await run_ingest(loop)
 
@@ -113,16 +117,22 @@ async def watch(settings: Settings) -> None:
             watching = make_watch(
                 on.district, eyes, on.ledger, evidence, on.clock, watch_policy(), pace
             )
-            watching.record = _count_frame
+            recorder = CameraRecorder(settings.data_dir / "recordings", on.district)
+            recorder.recover()
+
+            def record(frame: Frame, boxes: Sequence[Detection]) -> None:
+                FRAMES.labels("seen").inc()
+                recorder.take(frame, boxes, on.clock.wall_s())
+
+            watching.record = record
             on.ready.set()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(hear_frames(bus, inbox, refuse))
-                tasks.create_task(pull_cameras(on.district.cameras, inbox, pace, on.clock, refuse))
-                tasks.create_task(run_watch(watching, inbox, refuse))
-
-
-def _count_frame(frame: Frame, boxes: Sequence[Detection]) -> None:
-    FRAMES.labels("seen").inc()
+            with contextlib.closing(recorder):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(hear_frames(bus, inbox, refuse))
+                    tasks.create_task(
+                        pull_cameras(on.district.cameras, inbox, pace, on.clock, refuse)
+                    )
+                    tasks.create_task(run_watch(watching, inbox, refuse))
 
 
 async def patrol(settings: Settings) -> None:
@@ -189,7 +199,13 @@ async def web(settings: Settings) -> None:
         )
         server = uvicorn.Server(config)
         on.ready.set()
-        await server.serve()
+        serving = asyncio.create_task(server.serve())
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
 
 
 def run_part(name: str, part: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:

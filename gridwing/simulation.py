@@ -1,5 +1,6 @@
 """The simulators as one part: never against anything but a simulation broker."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from runtime.bus import Bus, MqttBus
 from runtime.metrics import REGISTRY
 from runtime.settings import Settings, required
 from simulators.fleet import FleetOptions, run
-from simulators.phone import HttpPhone
+from simulators.phone import LOGINS_AT_ONCE, HttpPhone
 from simulators.responder import Phone
 
 FETCH_TIMEOUT_S = 10.0
@@ -38,6 +39,7 @@ async def simulate(settings: Settings, options: SimulationOptions) -> None:
         raise PermissionError("simulators need GRIDWING_SIMULATION=1 and a broker of their own")
     url = required(settings.mqtt_url, "MQTT_URL")
     buses: list[MqttBus] = []
+    logins = asyncio.Semaphore(LOGINS_AT_ONCE)
 
     def bus_for(client_id: str) -> Bus:
         buses.append(MqttBus(url, client_id))
@@ -45,7 +47,7 @@ async def simulate(settings: Settings, options: SimulationOptions) -> None:
 
     async with (
         status_server(settings.status_port, REGISTRY, lambda: True),
-        httpx.AsyncClient(trust_env=False, timeout=FETCH_TIMEOUT_S) as client,
+        httpx.AsyncClient(base_url=options.api, trust_env=False, timeout=FETCH_TIMEOUT_S) as client,
     ):
 
         async def fetch(address: str) -> bytes:
@@ -54,7 +56,7 @@ async def simulate(settings: Settings, options: SimulationOptions) -> None:
             return answer.content[:KMZ_LIMIT_BYTES]
 
         def phone_for(responder: Responder) -> Phone:
-            return HttpPhone(options.api, responder.account, options.password, client)
+            return HttpPhone(client, responder.account, options.password, logins)
 
         fleet = FleetOptions(
             seed=options.seed,

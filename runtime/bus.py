@@ -220,7 +220,7 @@ class MqttBus:
 
     def _new_client(self, identifier: str) -> aiomqtt.Client:
         address = self.address
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             address.host,
             address.port,
             username=address.username,
@@ -230,3 +230,6 @@ class MqttBus:
             tls_context=address.tls(),
             max_queued_incoming_messages=QUEUE_LIMIT_MESSAGES,
         )
+        # Many publishers share the connection on purpose: waiting calls are no cause for alarm.
+        client.pending_calls_threshold = QUEUE_LIMIT_MESSAGES
+        return client

@@ -34,8 +34,8 @@ class SnapshotServer:
                 pass
         except (ConnectionError, TimeoutError, asyncio.LimitOverrunError):
             pass  # the client has gone, or talks nonsense: it is hung up on either way
-        except asyncio.IncompleteReadError:
-            pass
+        except (asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # asyncio 3.11 would log the cancellation of an open connection as an error
         finally:
             self._open -= 1
             writer.close()
