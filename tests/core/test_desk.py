@@ -13,9 +13,17 @@ from threading import Thread
 import httpx
 import pytest
 
-from domain.events import HazardRaised
+from domain.events import (
+    DeviceAlarmCleared,
+    DeviceAlarmRaised,
+    Event,
+    HazardRaised,
+    HazardRenewed,
+    LookConcluded,
+)
 from domain.hazard import Hazard, HazardKind
-from domain.incident import CloseOutcome, Incident, IncidentState
+from domain.incident import CloseOutcome, Incident, IncidentState, VerifiedBy
+from domain.mission import LookOutcome, MissionPurpose
 from domain.place import ErrorEllipse, Position
 from domain.responder import Force
 from runtime.access import Principal, Role
@@ -258,6 +266,81 @@ async def test_nobody_comes_and_the_next_level_is_told(room: Room) -> None:
     room.hand.pass_s(3600.0)
     await room.settle()
     assert await room.store.get(incident.incident_id) == raised
+
+
+async def say(room: Room, stream: str, event: Event) -> None:
+    async with room.ledger.transaction() as tx:
+        await tx.append(stream, [event], at=room.hand.clock.now(), actor="ingest")
+    await room.settle()
+
+
+async def only(room: Room) -> Incident:
+    (incident,) = (await room.desk.incidents(OPERATOR)).items
+    return incident
+
+
+async def test_a_device_fault_is_nobodys_flight_and_closes_with_its_last_alarm(room: Room) -> None:
+    dock = DISTRICT.docks[0]
+    for alarm, level in (("0x1", 0), ("0x2", 2), ("0x3", 1), ("0x3", 1)):
+        raised = DeviceAlarmRaised(dock.sn, alarm, level, "", room.hand.clock.now(), None)
+        await say(room, f"device/{dock.sn}", raised)
+    fault = await only(room)
+    assert (fault.kind, fault.severity) == (HazardKind.DEVICE_FAULT, "medium")
+    assert (fault.position, fault.sightings, len(fault.standing)) == (dock.position, 2, 2)
+    assert [d.force for d in fault.dispatches] == [Force.SAFETY]
+    for alarm, state in (("0x2", IncidentState.DISPATCHED), ("0x3", IncidentState.CLOSED)):
+        cleared = DeviceAlarmCleared(dock.sn, alarm, "", room.hand.clock.now())
+        await say(room, f"device/{dock.sn}", cleared)
+        assert (await only(room)).state is state
+    assert (await only(room)).verified_by is VerifiedBy.DEVICE
+    room.hand.pass_s(10.0)
+    raised = DeviceAlarmRaised(dock.sn, "0x2", 2, "", room.hand.clock.now(), None)
+    await say(room, f"device/{dock.sn}", raised)
+    assert len((await room.desk.incidents(OPERATOR)).items) == 2
+
+
+async def test_a_hazard_seen_again_after_its_close_opens_anew_once(room: Room) -> None:
+    incident = await room.hazard()
+    dispatch_id = incident.dispatches[0].dispatch_id
+    mine = worker(incident.dispatches[0].responder_id)
+    await room.desk.accept(mine, dispatch_id)
+    await room.desk.arrive(mine, dispatch_id)
+    await room.desk.hand_back(mine, dispatch_id, ())
+    taken(await room.desk.verify(OPERATOR, incident.incident_id))
+    for passed_s, incidents in ((30.0, 1), (60.0, 2), (60.0, 2)):
+        room.hand.pass_s(passed_s)
+        seen = HazardRenewed("hazard-1", room.hand.clock.now(), 0.8)
+        await say(room, "hazard/hazard-1", seen)
+        assert len((await room.desk.incidents(OPERATOR)).items) == incidents
+    newest = (await room.desk.incidents(OPERATOR)).items[0]
+    assert newest.hazard_ids == ("hazard-1",)
+    assert newest.state is IncidentState.DISPATCHED
+
+
+async def test_a_confirming_look_adds_its_picture_and_a_refuting_one_closes_nothing(
+    room: Room,
+) -> None:
+    incident = await room.hazard(HazardKind.FIRE)
+    for outcome in (LookOutcome.REFUTED, LookOutcome.CONFIRMED):
+        look = LookConcluded(
+            f"mission-{outcome}",
+            MissionPurpose.CONFIRM,
+            None,
+            "hazard-1",
+            outcome,
+            9,
+            5,
+            (outcome.value,),
+            room.hand.clock.now(),
+        )
+        await say(room, f"look/{look.mission_id}", look)
+        seen = await only(room)
+        assert seen.state is incident.state
+        assert ("confirmed" in seen.evidence) is (outcome is LookOutcome.CONFIRMED)
+    assert seen.looks == ("mission-refuted", "mission-confirmed")
+    detail = await room.desk.incident(OPERATOR, incident.incident_id)
+    assert isinstance(detail, Detail)
+    assert sum(entry.kind == "look.concluded" for entry in detail.timeline) == 2
 
 
 # --- delivery -------------------------------------------------------------------------------------
