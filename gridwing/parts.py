@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-import uvicorn
 
 from domain.district import District
 from domain.hazard import Detection
 from domain.observation import Frame
 from gridwing.app import Deps, create_app
+from gridwing.evidence_sweep import sweep
 from gridwing.eyes import load_eyes, watch_policy
 from gridwing.status import status_server
 from gridwing.stream import Stream
+from gridwing.web_server import serve
 from runtime import log as logging
 from runtime.access.accounts import Accounts
 from runtime.access.http import current_principal
@@ -189,23 +190,13 @@ async def web(settings: Settings) -> None:
             ),
             pages=PAGES if PAGES.is_dir() else None,
         )
-        config = uvicorn.Config(
-            create_app(deps),
-            host=settings.http_host,
-            port=settings.http_port,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=3,
-        )
-        server = uvicorn.Server(config)
         on.ready.set()
-        serving = asyncio.create_task(server.serve())
-        try:
-            await asyncio.shield(serving)
-        except asyncio.CancelledError:
-            server.should_exit = True
-            await serving
-            raise
+        await serve(
+            create_app(deps),
+            settings.http_host,
+            settings.http_port,
+            (deps.stream.run(), sweep(on.pool, deps.evidence, on.clock)),
+        )
 
 
 def run_part(name: str, part: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:

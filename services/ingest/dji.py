@@ -87,14 +87,17 @@ def read(topic: str, payload: bytes, received_at: datetime, devices: Devices) ->
     data = section(message, "data")
     stamp = message.get("timestamp", message.get("timestamp:"))
     at, clamped = device_time(stamp, received_at)
+    gateway = message.get("gateway")
     if channel == "osd":
+        if gateway is not None and gateway != sn and devices.drone_of.get(str(gateway)) != sn:
+            raise Unreadable(f"gateway {gateway!r} does not speak for {sn}")
         key = blake2b(payload, digest_size=8).hexdigest()
         return Heard((_osd(sn, data, at, clamped, key, received_at, devices),))
     if channel == "drc/up":
         return Heard(_drc(sn, message, data, at, clamped, payload, received_at, devices))
     if channel == "state":
         return Heard(())
-    gateway = message.get("gateway")
+    _kind(sn, devices)
     if gateway is not None and gateway != sn:
         raise Unreadable(f"gateway {gateway!r} speaks on the topic of {sn}")
     if channel == "status":

@@ -68,6 +68,10 @@ class IngestStore(Protocol):
         ...
 
     async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None: ...
+    async def settle(self, tx: Transaction, letter_id: int) -> None:
+        """Mark a dead letter as taken at its second try."""
+        ...
+
     async def linked(self, tx: Transaction, topology: Topology) -> bool:
         """Remember what a gateway reaches; tell whether that is a change."""
         ...
@@ -174,6 +178,11 @@ class PostgresIngestStore:
                 [(digest(r), r.topic, r.payload, r.reason, r.received_at) for r in refusals],
             )
 
+    async def settle(self, tx: Transaction, letter_id: int) -> None:
+        await tx.connection.execute(
+            "UPDATE dead_letter SET state = 'retried' WHERE id = %s", [letter_id]
+        )
+
     async def linked(self, tx: Transaction, topology: Topology) -> bool:
         cursor = await tx.connection.execute(
             "INSERT INTO gateway_link VALUES (%s, %s) ON CONFLICT (gateway_sn) DO UPDATE"
@@ -230,6 +239,18 @@ class PostgresIngestStore:
 
     async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
         return await read_latest(self._pool, changed_after)
+
+    async def letter(self, letter_id: int) -> Refusal | None:
+        """Return a dead letter that nobody has dealt with yet."""
+        async with self._pool.connection() as connection:
+            row = await (
+                await connection.execute(
+                    "SELECT topic, payload, reason, received_at FROM dead_letter"
+                    " WHERE id = %s AND state = 'new'",
+                    [letter_id],
+                )
+            ).fetchone()
+        return None if row is None else Refusal(row[0], bytes(row[1]), row[2], row[3])
 
     async def counts(self) -> dict[str, int]:
         """Return how many telemetry rows and dead letters are kept."""

@@ -55,6 +55,9 @@ class MemoryIngestStore:
         for refusal in refusals:
             self.refusals.setdefault(digest(refusal), refusal)
 
+    async def settle(self, tx: Transaction, letter_id: int) -> None:
+        """Nothing outlives a run in one process, so there is no letter to try again."""
+
     async def linked(self, tx: Transaction, topology: Topology) -> bool:
         changed = self._links.get(topology.gateway_sn) != topology.drone_sns
         self._links[topology.gateway_sn] = topology.drone_sns

@@ -1,0 +1,241 @@
+"""One MCAP per flight: what was said, what it meant, what was seen.
+
+Ingest writes `<drone>-<start>.flight.mcap`: the raw MQTT messages of the drone and its gateway
+(channel /raw/<topic>, the topic again in the channel's metadata, log time = receive time), the fix
+and the decoded state. Watch, a process of its own, writes `<drone>-<start>.cam.mcap` beside it:
+pictures and boxes. Replay merges them by time. A flight begins with a phase of flight, whoever
+flies, and ends with the first phase on the ground.
+
+No recorded picture shows a face: each is made so coarse that one pixel is FINEST_M_PX of ground or
+more, nearer than which nothing in a drone's view can lie.
+"""
+
+import asyncio
+import base64
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import orjson
+
+from domain.codec import canonical, instant_text, to_plain
+from domain.device import DeviceKind
+from domain.district import District
+from domain.hazard import Detection
+from domain.observation import FlightPhase, Frame, Telemetry
+from runtime.bus import Message
+from services.ingest.devices import Devices
+from services.ingest.mcap_file import McapFile, recover_all
+
+SYNC_EVERY_S = 2.0
+BEFORE_FLIGHT_MESSAGES = 24
+CAM_SILENCE_S = 30.0
+FINEST_M_PX = 0.1
+NARROWEST_PX = 64
+COARSE_QUALITY = 80
+DISTRICT_TOPIC = "/district"
+AIRBORNE = frozenset(
+    {
+        FlightPhase.TAKING_OFF,
+        FlightPhase.EN_ROUTE,
+        FlightPhase.ON_TASK,
+        FlightPhase.HOLDING,
+        FlightPhase.RETURNING,
+        FlightPhase.LANDING,
+    }
+)
+GROUNDED = frozenset({FlightPhase.IDLE, FlightPhase.PREPARING, FlightPhase.OFFLINE})
+LOCATION_FIX = "foxglove.LocationFix"
+IMAGE = "foxglove.CompressedImage"
+BOXES = "gridwing.Detections"
+STATE = "gridwing.Telemetry"
+
+
+def begun(folder: Path, sn: str, at: datetime, kind: str) -> McapFile:
+    """Open a new recording. The name holds who and when, so that no two flights share one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = at.strftime("%Y%m%dT%H%M%S%f")[:-3]
+    return McapFile(folder / f"{sn}-{stamp}.{kind}.mcap")
+
+
+class FlightRecorder:
+    """Ingest's half: messages and states of every drone that flies."""
+
+    def __init__(self, folder: Path, district: District) -> None:
+        self._folder = folder
+        # Addresses may hold passwords; a replay pulls no camera.
+        silent = tuple(replace(camera, address="") for camera in district.cameras)
+        self._district = canonical(replace(district, cameras=silent)).encode()
+        self._drone_of = Devices.of(district).drone_of
+        self._before: dict[str, deque[tuple[Message, datetime]]] = {}
+        self._open: dict[str, McapFile] = {}
+        self._synced_s = 0.0
+
+    def recover(self) -> list[Path]:
+        """Mend what a killed process left. Call once, before anything is recorded."""
+        return recover_all(self._folder, ".flight.mcap")
+
+    async def take(
+        self, messages: Sequence[Message], rows: Sequence[Telemetry], received_at: datetime
+    ) -> None:
+        """Record one batch that is already kept and acknowledged."""
+        drones = [row for row in rows if row.device_kind is DeviceKind.DRONE]
+        for row in drones:
+            if row.phase in AIRBORNE and row.device_sn not in self._open:
+                self._begin(row.device_sn, received_at)
+        for message in messages:
+            self._raw(message, received_at)
+        for row in drones:
+            if (file := self._open.get(row.device_sn)) is not None:
+                write_state(file, row)
+        for sn, phase in {row.device_sn: row.phase for row in drones if row.phase}.items():
+            if phase in GROUNDED and sn in self._open:
+                self._open.pop(sn).close()
+        await self._sync()
+
+    def _begin(self, sn: str, at: datetime) -> None:
+        file = self._open[sn] = begun(self._folder, sn, at, "flight")
+        before = self._before.pop(sn, ())
+        file.write(DISTRICT_TOPIC, before[0][1] if before else at, self._district)
+        for message, received_at in before:
+            write_raw(file, message, received_at)
+
+    def _raw(self, message: Message, received_at: datetime) -> None:
+        parts = message.topic.split("/")
+        sn = self._drone_of.get(parts[2], parts[2]) if len(parts) > 2 else ""
+        if (file := self._open.get(sn)) is not None:
+            write_raw(file, message, received_at)
+        elif sn in self._drone_of.values():
+            kept = self._before.setdefault(sn, deque(maxlen=BEFORE_FLIGHT_MESSAGES))
+            kept.append((message, received_at))
+
+    async def _sync(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if self._open and now_s - self._synced_s >= SYNC_EVERY_S:
+            self._synced_s = now_s
+            for file in list(self._open.values()):
+                await asyncio.to_thread(file.sync)
+
+    def close(self) -> None:
+        """End every recording, as an orderly stop does."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+class CameraRecorder:
+    """Watch's half: a flying drone's pictures with the boxes found in them."""
+
+    def __init__(self, folder: Path, district: District) -> None:
+        self._folder = folder
+        self._drones = {drone.sn for drone in district.drones}
+        self._open: dict[str, tuple[McapFile, datetime]] = {}
+        self._synced_s: dict[str, float] = {}
+
+    def recover(self) -> list[Path]:
+        return recover_all(self._folder, ".cam.mcap")
+
+    def take(self, frame: Frame, boxes: Sequence[Detection], wall_s: float) -> None:
+        """Record one frame; CAM_SILENCE_S of frame time without one ends a drone's recording."""
+        sn = frame.device_sn
+        self._end_silent(frame.at)
+        if sn not in self._drones or frame.pose is None:
+            return
+        file, _ = self._open.get(sn, (None, None))
+        file = file or begun(self._folder, sn, frame.at, "cam")
+        self._open[sn] = (file, frame.at)
+        write_frame(file, frame, boxes)
+        if wall_s - self._synced_s.setdefault(sn, wall_s) >= SYNC_EVERY_S:
+            self._synced_s[sn] = wall_s
+            file.sync()
+
+    def _end_silent(self, now: datetime) -> None:
+        for sn, (file, last_at) in list(self._open.items()):
+            if (now - last_at).total_seconds() > CAM_SILENCE_S:
+                del self._open[sn]
+                file.close()
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1][0].close()
+
+
+def write_raw(file: McapFile, message: Message, received_at: datetime) -> None:
+    file.write(
+        f"/raw/{message.topic}",
+        received_at,
+        message.payload,
+        encoding="",
+        metadata={"mqtt_topic": message.topic},
+    )
+
+
+def write_state(file: McapFile, row: Telemetry) -> None:
+    if row.position is not None:
+        fix = {
+            "timestamp": _stamp(row.at),
+            "frame_id": row.device_sn,
+            "latitude": row.position.lat_deg,
+            "longitude": row.position.lon_deg,
+            "altitude": row.height_ellipsoid_m or 0.0,
+            "position_covariance_type": 0,
+        }
+        file.write(
+            f"/drone/{row.device_sn}/fix",
+            row.received_at,
+            orjson.dumps(fix),
+            published_at=row.at,
+            schema=LOCATION_FIX,
+        )
+    told = {name: value for name, value in to_plain(row).items() if value is not None}
+    file.write(
+        f"/drone/{row.device_sn}/osd",
+        row.received_at,
+        orjson.dumps(told),
+        published_at=row.at,
+        schema=STATE,
+    )
+
+
+def write_frame(file: McapFile, frame: Frame, boxes: Sequence[Detection]) -> None:
+    topic = f"/drone/{frame.device_sn}"
+    if (jpeg := coarse(frame)) is not None:
+        picture = {
+            "timestamp": _stamp(frame.at),
+            "frame_id": frame.device_sn,
+            "format": "jpeg",
+            "data": base64.b64encode(jpeg).decode(),
+        }
+        file.write(f"{topic}/cam", frame.at, orjson.dumps(picture), schema=IMAGE)
+    seen = {
+        "at": instant_text(frame.at),
+        "flight_id": frame.flight_id,
+        "pose": to_plain(frame.pose),
+        "boxes": to_plain(tuple(boxes)),
+    }
+    file.write(f"{topic}/det", frame.at, orjson.dumps(seen), schema=BOXES)
+
+
+def coarse(frame: Frame) -> bytes | None:
+    """Return the frame's JPEG at FINEST_M_PX of ground a pixel or coarser; None when too small."""
+    image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if frame.pose is None or image is None:
+        return None
+    height_px, width_px = image.shape[:2]
+    across_m = 2 * frame.pose.height_agl_m * math.tan(math.radians(frame.pose.hfov_deg) / 2)
+    scale = min(1.0, across_m / width_px / FINEST_M_PX)
+    if width_px * scale < NARROWEST_PX:
+        return None
+    size = (round(width_px * scale), round(height_px * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, COARSE_QUALITY])
+    return data.tobytes() if done else None
+
+
+def _stamp(at: datetime) -> dict[str, int]:
+    seconds = int(at.timestamp())
+    return {"sec": seconds, "nsec": at.microsecond * 1000}

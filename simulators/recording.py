@@ -1,0 +1,87 @@
+"""Plays recorded flights back as the devices' own messages, in the order they were received."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from mcap.exceptions import EndOfFile, McapError
+from mcap.reader import NonSeekingReader
+
+from domain.codec import from_plain
+from domain.district import District
+from runtime.bus import Bus, matches
+from runtime.clock import Clock
+from runtime.topics import INTAKE_FILTERS
+
+RAW = "/raw/"
+DISTRICT_TOPIC = "/district"
+RECORD_LIMIT_BYTES = 64 * 1024 * 1024
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class NotARecording(ValueError):
+    """The file is no MCAP of a flight; the text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of a device, at the time it was received."""
+
+    at: datetime
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    district: District
+    said: tuple[Said, ...]
+    refused: int
+    """Messages left out because no device may say them: nothing else is ever played."""
+
+
+def read(paths: Sequence[Path]) -> Recording:
+    """Merge recordings by time; a message in two of them is played once. Raises NotARecording.
+
+    A file cut by a crash gives what it holds up to the cut.
+    """
+    district: District | None = None
+    said: dict[Said, None] = {}
+    refused = 0
+    for path in paths:
+        for topic, at, data in _messages(path):
+            if topic == DISTRICT_TOPIC:
+                district = district or from_plain(District, json.loads(data))
+            elif topic.startswith(RAW):
+                name = topic.removeprefix(RAW)
+                if any(matches(f, name) for f in INTAKE_FILTERS):
+                    said[Said(at, name, data)] = None
+                else:
+                    refused += 1
+    if district is None:
+        names = ", ".join(path.name for path in paths)
+        raise NotARecording(f"{names}: no district in it; give a .flight.mcap of this program")
+    return Recording(district, tuple(sorted(said, key=lambda s: s.at)), refused)
+
+
+def _messages(path: Path) -> Iterator[tuple[str, datetime, bytes]]:
+    with path.open("rb") as stream:
+        reader = NonSeekingReader(stream, record_size_limit=RECORD_LIMIT_BYTES)
+        try:
+            for _, channel, message in reader.iter_messages(log_time_order=False):
+                at = EPOCH + timedelta(microseconds=message.log_time // 1000)
+                yield channel.topic, at, message.data
+        except EndOfFile:
+            return
+        except McapError as error:
+            raise NotARecording(f"{path.name} is not an MCAP file: {error}") from error
+
+
+async def play(said: Sequence[Said], bus: Bus, clock: Clock) -> int:
+    """Say every message at its time on the clock; return how many were said."""
+    for message in said:
+        await clock.sleep_until(message.at)
+        await bus.publish(message.topic, message.payload)
+    return len(said)
