@@ -31,7 +31,7 @@ export function IncidentPanel({ incidentId, changed, onBack }: Props) {
     return () => void (current = false);
   }, [incidentId, changed]);
   useEffect(() => {
-    get<Responder[]>("/api/responders").then(setResponders, () => setResponders([]));
+    get<{ items: Responder[] }>("/api/responders").then((page) => setResponders(page.items), () => setResponders([]));
   }, [changed]);
 
   const act = useCallback(

@@ -54,7 +54,7 @@ export const en: Catalogue = {
     tasks: "My tasks", none: "No tasks now", onDuty: "On duty", offDuty: "Off duty", accept: "Accept", refuse: "Refuse",
     arrive: "I have arrived", photo: "Take photo", handBack: "Done, hand back", navigate: "Navigate",
     photos: "{{count}} photos", needPhoto: "Take a photo first",
-    refuseWhy: { busy: "Busy", far: "Too far", not_mine: "Not mine" }, away: "{{distance}} m",
+    refuseWhy: { busy: "Busy", too_far: "Too far", not_mine: "Not mine" }, away: "{{distance}} m",
     sent: "Handed back, waiting for verification", report: "Report a problem",
   },
 };

@@ -48,7 +48,7 @@ export const zh = {
   phone: {
     tasks: "我的任务", none: "目前没有任务", onDuty: "在岗", offDuty: "离岗", accept: "接单", refuse: "拒单",
     arrive: "我已到场", photo: "拍照", handBack: "处置完成，反馈", navigate: "导航", photos: "{{count}} 张照片",
-    needPhoto: "请先拍照", refuseWhy: { busy: "正忙", far: "太远", not_mine: "不归我管" }, away: "{{distance}} 米",
+    needPhoto: "请先拍照", refuseWhy: { busy: "正忙", too_far: "太远", not_mine: "不归我管" }, away: "{{distance}} 米",
     sent: "已反馈，等待核查", report: "上报问题",
   },
 };

@@ -5,7 +5,7 @@ import { evidenceUrl, post, upload } from "../api/client";
 import type { Task } from "../api/types";
 import { timeOfDay } from "../i18n";
 
-const REASONS = ["busy", "far", "not_mine"] as const;
+const REASONS = ["busy", "too_far", "not_mine"] as const;
 
 interface Props {
   task: Task;
