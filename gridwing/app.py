@@ -3,8 +3,7 @@ service's own routes, with the built pages beside them."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -96,18 +95,8 @@ class Login(BaseModel):
 
 
 def create_app(deps: Deps) -> FastAPI:
-    """Return the application; its lifespan runs the stream's tail."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tail = asyncio.create_task(deps.stream.run())
-        try:
-            yield
-        finally:
-            tail.cancel()
-            await asyncio.gather(tail, return_exceptions=True)
-
-    app = FastAPI(title="Gridwing", version="0.1.0", lifespan=lifespan, docs_url="/api/docs",
+    """Return the application; `deps.stream.run()` has to run beside it."""
+    app = FastAPI(title="Gridwing", version="0.1.0", docs_url="/api/docs",
                   openapi_url="/api/openapi.json", redoc_url=None)  # fmt: skip
     app.state.door = Door(deps)
     _errors(app)

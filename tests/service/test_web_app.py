@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from PIL import Image
 
 from domain.events import Event, EvidenceViewed, IncidentFiled, IncidentReported
@@ -21,6 +22,7 @@ from domain.place import Position
 from gridwing.app import Deps, create_app
 from gridwing.cluster import DatabaseUrls
 from gridwing.stream import Stream
+from gridwing.web_server import serve
 from runtime.access import Role
 from runtime.access.accounts import HASHER, Account, Accounts, save_accounts
 from runtime.clock import wall_clock
@@ -67,11 +69,14 @@ async def serving(deps: Deps) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as door:
         task = asyncio.create_task(server.serve([door]))
+        tail = asyncio.create_task(deps.stream.run())
         try:
             yield f"http://127.0.0.1:{door.getsockname()[1]}"
         finally:
             server.should_exit = True
             await task
+            tail.cancel()
+            await asyncio.gather(tail, return_exceptions=True)
 
 
 @pytest.fixture
@@ -246,3 +251,31 @@ async def test_the_stream_ends_when_the_session_does(site: Site) -> None:
             connection.execute("UPDATE account SET disabled = true WHERE account = 'duty'")
         with pytest.raises(EOFError):
             await heard.next("entry")
+
+
+async def test_a_failing_task_beside_the_server_ends_it() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0.2)
+        raise KeyError("tail")
+
+    async with asyncio.timeout(10):
+        with pytest.raises(ExceptionGroup) as caught:
+            await serve(FastAPI(), "127.0.0.1", 0, [fail()])
+    assert caught.group_contains(KeyError)
+
+
+async def test_the_server_ends_its_company_when_it_is_stopped() -> None:
+    company = asyncio.get_running_loop().create_future()
+
+    async def stay() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            company.set_result(None)
+
+    task = asyncio.create_task(serve(FastAPI(), "127.0.0.1", 0, [stay()]))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.gather(task, return_exceptions=True)
+    assert company.done()
