@@ -72,8 +72,12 @@ def verify(as_json: bool) -> None:
             return await PostgresLedger(pool).verify()
 
     result = asyncio.run(check())
-    told = {"entries": result.entries, "ok": result.ok, "first_bad": result.first_bad}
-    told["head"] = result.head_hash.hex()
+    told = {
+        "entries": result.entries,
+        "ok": result.ok,
+        "first_bad": result.first_bad,
+        "head": result.head_hash.hex(),
+    }
     click.echo(json.dumps(told) if as_json else f"{told}")
     if not result.ok:
         raise SystemExit(1)

@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gridwing")
 def main() -> None:
-    """Gridwing: a sub-district's aerial and street watch, from device bytes to a closed dispatch."""
+    """Gridwing: a sub-district's watch from air and street, from device bytes to a close."""
 
 
 def fail(message: str, code: int = 1) -> None:

@@ -156,15 +156,9 @@ def plans(on: Stage) -> list[PartPlan]:
 
 
 async def until_ready(supervisor: Supervisor, say: Say) -> None:
-    """Wait for every part, telling which is awaited. Raises TimeoutError after READY_S."""
-    told: set[str] = set()
+    """Wait for every part, telling which is ready. Raises TimeoutError after READY_S."""
     async with asyncio.timeout(READY_S):
-        while not supervisor.all_ready():
-            for name, part in supervisor.parts.items():
-                if part.ready and name not in told:
-                    told.add(name)
-                    say(f"{name} is ready")
-            await asyncio.sleep(0.2)
+        await supervisor.until_ready(lambda name: say(f"{name} is ready"))
 
 
 async def run_live(options: DemoOptions, say: Say) -> None:

@@ -9,6 +9,8 @@ import click
 from gridwing import parts
 from gridwing.cli import fail
 from gridwing.parts import run_part
+from gridwing.simulation import SimulationOptions, simulate
+from gridwing.supervisor import PartPlan, Supervisor
 from runtime.settings import Settings
 
 PART_NAMES = ("ingest", "watch", "patrol", "alerts", "web")
@@ -65,8 +67,6 @@ def simulators(
     seed: int, state: Path, http_port: int, rtsp_port: int, api: str, password: str
 ) -> None:
     """Run simulated docks, drones, cameras and responders against a simulation broker."""
-    from gridwing.simulation import SimulationOptions, simulate
-
     options = SimulationOptions(seed, state, http_port, rtsp_port, api, password)
     run_part("simulators", lambda s: simulate(s, options), settings())
 
@@ -74,8 +74,6 @@ def simulators(
 @click.command()
 def up() -> None:
     """Run every part under a supervisor until Ctrl-C."""
-    from gridwing.supervisor import PartPlan, Supervisor
-
     read = settings()
     plans = [
         PartPlan(
@@ -89,8 +87,7 @@ def up() -> None:
 
     async def main() -> None:
         async with Supervisor(plans, read.data_dir) as supervisor:
-            while not supervisor.all_ready():
-                await asyncio.sleep(0.5)
+            await supervisor.until_ready()
             click.echo(f"all parts are ready; the console is at {read.public_url}")
             await asyncio.Event().wait()
 

@@ -8,9 +8,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx
 import structlog
@@ -24,6 +25,7 @@ STEADY_S = 20.0
 STOP_S = 15.0
 SCRAPE_EVERY_S = 1.0
 SCRAPE_TIMEOUT_S = 3.0
+READY_LOOK_S = 0.2
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -68,6 +70,10 @@ class RunningPart:
         self.ready = False
 
 
+def _untold(name: str) -> None:
+    """Tell nobody."""
+
+
 class Supervisor:
     """Runs parts until told to stop. `folder` gets their logs and `parts.json` with the pids."""
 
@@ -77,7 +83,7 @@ class Supervisor:
         self._stopping: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> "Supervisor":
+    async def __aenter__(self) -> Self:
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         for part in self.parts.values():
             self._tasks.append(asyncio.create_task(self._keep(part)))
@@ -94,6 +100,16 @@ class Supervisor:
         """End these parts: SIGTERM, then SIGKILL after STOP_S seconds."""
         self._stopping.update(names)
         await asyncio.gather(*(self._end(self.parts[name]) for name in names))
+
+    async def until_ready(self, tell: Callable[[str], None] = _untold) -> None:
+        """Return when every part is ready, telling each name as it becomes so."""
+        told: set[str] = set()
+        while not self.all_ready():
+            for name, part in self.parts.items():
+                if part.ready and name not in told:
+                    told.add(name)
+                    tell(name)
+            await asyncio.sleep(READY_LOOK_S)
 
     def all_ready(self) -> bool:
         return all(part.ready for part in self.parts.values())

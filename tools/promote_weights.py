@@ -27,7 +27,8 @@ def main(weights: str, figures: str, thresholds: str) -> None:
     target = FOLDER / "gridwing-hazards.onnx"
     shutil.copyfile(weights, target)
     digest = hashlib.sha256(target.read_bytes()).hexdigest()
-    lines = [HEAD, f'sha256 = "{digest}"', f"classes = {json.dumps(list(CLASSES))}", "promoted = true"]
+    classes = f"classes = {json.dumps(list(CLASSES))}"
+    lines = [HEAD, f'sha256 = "{digest}"', classes, "promoted = true"]
     for title, path in (("thresholds", thresholds), ("figures", figures)):
         lines += ["", f"[{title}]"]
         lines += [f"{k} = {json.dumps(v)}" for k, v in json.loads(Path(path).read_text()).items()]

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from domain.codec import canonical
+from gridwing.cluster import DatabaseUrls
 from runtime.database import open_pool
 from runtime.registry import NoDistrict, load, load_now, save
 from simulators.district import generate
@@ -13,7 +14,7 @@ from simulators.district import generate
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-async def test_a_saved_district_is_read_back_whole(database_urls) -> None:
+async def test_a_saved_district_is_read_back_whole(database_urls: DatabaseUrls) -> None:
     district = generate(7)
     with psycopg.connect(database_urls.owner) as connection:
         assert save(connection, district, AT) == 1
@@ -29,7 +30,7 @@ async def test_a_saved_district_is_read_back_whole(database_urls) -> None:
     assert row == (108, True)
 
 
-def test_an_empty_registry_names_the_cure(database_urls) -> None:
+def test_an_empty_registry_names_the_cure(database_urls: DatabaseUrls) -> None:
     with (
         psycopg.connect(database_urls.service) as connection,
         pytest.raises(NoDistrict, match="grid import"),
