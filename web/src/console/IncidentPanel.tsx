@@ -31,7 +31,7 @@ export function IncidentPanel({ incidentId, changed, onBack }: Props) {
     return () => void (current = false);
   }, [incidentId, changed]);
   useEffect(() => {
-    get<{ items: Responder[] }>("/api/responders").then((page) => setResponders(page.items), () => setResponders([]));
+    get<Responder[]>("/api/responders").then(setResponders, () => setResponders([]));
   }, [changed]);
 
   const act = useCallback(
