@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 import aiomqtt
 import structlog
 
+from runtime.topics import matches
+
 log = structlog.get_logger(__name__)
 
 QUEUE_LIMIT_MESSAGES = 4096
@@ -46,17 +48,6 @@ class Bus(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
         """Give the messages that match any filter, from now on."""
         ...
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """Tell whether an MQTT filter (`+` one level, `#` the rest) takes a topic."""
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    for i, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if i >= len(levels) or level not in ("+", levels[i]):
-            return False
-    return len(wanted) == len(levels)
 
 
 @dataclass(eq=False)

@@ -71,3 +71,14 @@ def status(sn: str) -> str:
 
 def status_reply(sn: str) -> str:
     return f"sys/product/{sn}/status_reply"
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Tell whether an MQTT filter (`+` one level, `#` the rest) takes a topic."""
+    wanted, levels = topic_filter.split("/"), topic.split("/")
+    for i, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if i >= len(levels) or level not in ("+", levels[i]):
+            return False
+    return len(wanted) == len(levels)

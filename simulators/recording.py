@@ -11,7 +11,7 @@ from mcap.reader import NonSeekingReader
 
 from domain.codec import from_plain
 from domain.district import District
-from runtime.bus import Bus, matches
+from runtime.bus import Bus
 from runtime.clock import Clock
 from runtime.topics import INTAKE_FILTERS
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from domain.observation import Refusal
-from runtime.bus import matches
-from runtime.topics import DJI_UP_FILTERS, TELEMETRY_FILTER
+from runtime.topics import DJI_UP_FILTERS, TELEMETRY_FILTER, matches
 from services.ingest import compact, dji
 from services.ingest.devices import Devices
 from services.ingest.dji import Heard

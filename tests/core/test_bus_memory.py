@@ -2,7 +2,8 @@
 
 import pytest
 
-from runtime.bus import Address, MemoryBus, matches
+from runtime.bus import Address, MemoryBus
+from runtime.topics import matches
 
 
 @pytest.mark.parametrize(

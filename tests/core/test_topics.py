@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runtime import topics
-from runtime.bus import matches
+from runtime.topics import matches
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "topics.md"
 NAMES = (
