@@ -13,7 +13,7 @@ from domain.codec import from_plain
 from domain.district import District
 from runtime.bus import Bus
 from runtime.clock import Clock
-from runtime.topics import INTAKE_FILTERS
+from runtime.topics import INTAKE_FILTERS, matches
 
 RAW = "/raw/"
 DISTRICT_TOPIC = "/district"
