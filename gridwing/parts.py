@@ -39,6 +39,7 @@ from services.alerts.loop import AlertPolicy
 from services.alerts.loop import run as run_alerts
 from services.alerts.rules import load_rules
 from services.alerts.store import PostgresAlertStore
+from services.ingest.api import router as ingest_router
 from services.ingest.loop import Ingest
 from services.ingest.loop import run as run_ingest
 from services.ingest.record import CameraRecorder, FlightRecorder
@@ -185,6 +186,7 @@ async def web(settings: Settings) -> None:
             district=lambda: on.district,
             clock=on.clock,
             routers=(
+                ingest_router(on.pool, current_principal),
                 alerts_router(desk, current_principal),
                 patrol_router(PostgresPatrolStore(on.pool), current_principal, on.clock),
             ),

@@ -1,13 +1,15 @@
 """Plays recorded flights back as the devices' own messages, in the order they were received."""
 
 import json
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mcap.exceptions import EndOfFile, McapError
+from mcap.exceptions import McapError
 from mcap.reader import NonSeekingReader
+from zstandard import ZstdError
 
 from domain.codec import from_plain
 from domain.district import District
@@ -18,6 +20,7 @@ from runtime.topics import INTAKE_FILTERS, matches
 RAW = "/raw/"
 DISTRICT_TOPIC = "/district"
 RECORD_LIMIT_BYTES = 64 * 1024 * 1024
+CUT = (McapError, struct.error, UnicodeDecodeError, ZstdError)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -51,7 +54,10 @@ def read(paths: Sequence[Path]) -> Recording:
     said: dict[Said, None] = {}
     refused = 0
     for path in paths:
-        for topic, at, data in _messages(path):
+        held = list(_messages(path))
+        if not held:
+            raise NotARecording(f"{path.name} holds no message; give a .flight.mcap")
+        for topic, at, data in held:
             if topic == DISTRICT_TOPIC:
                 district = district or from_plain(District, json.loads(data))
             elif topic.startswith(RAW):
@@ -73,10 +79,8 @@ def _messages(path: Path) -> Iterator[tuple[str, datetime, bytes]]:
             for _, channel, message in reader.iter_messages(log_time_order=False):
                 at = EPOCH + timedelta(microseconds=message.log_time // 1000)
                 yield channel.topic, at, message.data
-        except EndOfFile:
+        except CUT:
             return
-        except McapError as error:
-            raise NotARecording(f"{path.name} is not an MCAP file: {error}") from error
 
 
 async def play(said: Sequence[Said], bus: Bus, clock: Clock) -> int:

@@ -7,19 +7,23 @@ second of one topic can be found without unpacking the rest.
 
 import json
 import os
+import struct
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from mcap.exceptions import EndOfFile, InvalidMagic, McapError
+from mcap.exceptions import McapError
 from mcap.reader import NonSeekingReader
 from mcap.records import Channel, Message, Schema
 from mcap.writer import CompressionType, Writer
+from zstandard import ZstdError
 
 CHUNK_BYTES = 128 * 1024
 RECORD_LIMIT_BYTES = 64 * 1024 * 1024
 PART = ".part"
 LIBRARY = "gridwing"
+# The reader says it in its own words only where a record ends; elsewhere its parts do.
+CUT_ANYWHERE = (McapError, EOFError, struct.error, ValueError, ZstdError)
 
 
 def nanoseconds(at: datetime) -> int:
@@ -88,7 +92,7 @@ def read_whole(path: Path) -> Iterator[tuple[Schema | None, Channel, Message]]:
         reader = NonSeekingReader(stream, record_size_limit=RECORD_LIMIT_BYTES)
         try:
             yield from reader.iter_messages(log_time_order=False)
-        except (EndOfFile, InvalidMagic, McapError):
+        except CUT_ANYWHERE:
             return
 
 

@@ -18,6 +18,7 @@ from domain.observation import (
     Telemetry,
     Topology,
 )
+from domain.place import Position
 from runtime.database import Pool
 from runtime.ledger import Transaction
 
@@ -59,6 +60,20 @@ class Latest:
     kind: str
     at: datetime
     fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPoint:
+    """One placed message of a device."""
+
+    at: datetime
+    position: Position
+    height_ellipsoid_m: float | None
+    height_rel_m: float | None
+    height_agl_m: float | None
+    heading_deg: float | None
+    speed_m_s: float | None
+    cell_code: str | None
 
 
 class IngestStore(Protocol):
@@ -276,6 +291,22 @@ async def read_latest(pool: Pool, changed_after: int = 0) -> tuple[list[Latest],
         rows = await cursor.fetchall()
     states = [Latest(sn, kind, at, fields) for sn, kind, at, fields, _ in rows]
     return states, rows[-1][4] if rows else changed_after
+
+
+async def read_track(
+    pool: Pool, device_sn: str, since: datetime, until: datetime, limit: int
+) -> list[TrackPoint]:
+    """Return where a device was in since..until (until excluded), oldest first, at most `limit`."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT at, lat_deg, lon_deg, height_ellipsoid_m, height_rel_m, height_agl_m,"
+            " heading_deg, speed_m_s, cell_code FROM telemetry"
+            " WHERE device_sn = %s AND at >= %s AND at < %s AND lat_deg IS NOT NULL"
+            " ORDER BY at LIMIT %s",
+            [device_sn, since, until, limit],
+        )
+        rows = await cursor.fetchall()
+    return [TrackPoint(at, Position(lat, lon), *rest) for at, lat, lon, *rest in rows]
 
 
 def digest(refusal: Refusal) -> bytes:

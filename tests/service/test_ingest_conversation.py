@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def publish(url: str, path: Path) -> None:
     )  # fmt: skip
 
 
-async def told(on: Town, kind: type, count: int) -> list:
+async def told(on: Town, kind: type, count: int) -> list[Any]:
     async with asyncio.timeout(WAIT_S):
         while True:
             found = [e.event for e in await on.entries() if isinstance(e.event, kind)]
@@ -51,16 +52,19 @@ async def told(on: Town, kind: type, count: int) -> list:
 async def test_a_docks_conversation_ends_as_positions_alarms_and_replies(
     database_urls: DatabaseUrls, broker: Broker, tmp_path: Path
 ) -> None:
-    answered: list[tuple[str, dict]] = []
+    answered: list[tuple[str, dict[str, Any]]] = []
     async with town(database_urls, broker.url, DISTRICT, EPOCH, "conversation", tmp_path) as on:
 
         async def hear() -> None:
-            filters = ["events_reply", "requests_reply"]
-            async with on.bus.subscribe(
-                [*(f"thing/product/{DOCK}/{f}" for f in filters), f"sys/product/{DOCK}/status_reply"]
-            ) as messages:
+            filters = [
+                f"thing/product/{DOCK}/events_reply",
+                f"thing/product/{DOCK}/requests_reply",
+                f"sys/product/{DOCK}/status_reply",
+            ]
+            async with on.bus.subscribe(filters) as messages:
                 async for message in messages:
-                    answered.append((message.topic, json.loads(message.payload)))
+                    body = json.loads(message.payload)
+                    answered.append((message.topic, body))
 
         hearing = asyncio.create_task(hear())
         await asyncio.sleep(0.3)
@@ -77,6 +81,7 @@ async def test_a_docks_conversation_ends_as_positions_alarms_and_replies(
                 await asyncio.sleep(0.1)
         hearing.cancel()
 
+    await asyncio.to_thread(check_recording, tmp_path)
     assert [e.drone_sns for e in linked] == [(DRONE,), ()]
     assert {(e.code, e.component) for e in raised} == {("0x16100083", "0/0"), ("0x12040002", "0/1")}
     assert [e.code for e in cleared] == ["0x16100083", "0x12040002"]
@@ -98,7 +103,9 @@ async def test_a_docks_conversation_ends_as_positions_alarms_and_replies(
             "storage_config_get", "update_topo"} <= set(methods)  # fmt: skip
     assert all(body["data"]["result"] == 0 for _, body in answered)
 
-    (file,) = tmp_path.glob("*.flight.mcap")
+
+def check_recording(folder: Path) -> None:
+    (file,) = folder.glob("*.flight.mcap")
     recording = read([file])
     assert recording.district.docks == DISTRICT.docks
     topics = [said.topic for said in recording.said]

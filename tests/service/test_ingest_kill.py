@@ -59,8 +59,8 @@ async def until_stored(urls: DatabaseUrls, count: int) -> None:
 async def say(bus: MqttBus, number: int) -> None:
     drone = DISTRICT.drones[number % len(DISTRICT.drones)]
     stamp_ms = int(wall_clock().wall_s() * 1000)
-    body = {"tid": str(number), "bid": "b", "timestamp": stamp_ms, "gateway": drone.gateway_sn,
-            "data": {"mode_code": 5, "latitude": 22.54, "longitude": 113.35, "elevation": 80.0}}  # fmt: skip
+    data = {"mode_code": 5, "latitude": 22.54, "longitude": 113.35, "elevation": 80.0}
+    body = {"tid": str(number), "timestamp": stamp_ms, "gateway": drone.gateway_sn, "data": data}
     await bus.publish(f"thing/product/{drone.sn}/osd", json.dumps(body).encode())
 
 
@@ -91,8 +91,9 @@ async def test_a_killed_ingest_loses_and_doubles_nothing(
                 await asyncio.sleep(max(0.0, began + number / RATE_PER_S - loop.time()))
         await until_stored(database_urls, before + MESSAGES)
         await asyncio.sleep(1.0)
-        assert stored(database_urls) == (before + MESSAGES, 0), (tmp_path / "ingest.log").read_text()
+        assert stored(database_urls) == (before + MESSAGES, 0)
     finally:
         process.kill()
         process.wait()
-    assert list(tmp_path.glob("recordings/*.mcap")), "what the killed process recorded is mended"
+    # The restarted part has mended what the killed one was recording.
+    assert await asyncio.to_thread(lambda: list(tmp_path.glob("recordings/*.flight.mcap")))

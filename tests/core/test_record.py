@@ -1,0 +1,157 @@
+"""Flights on file: when one begins and ends, what a cut file still gives, what a picture shows."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mcap.reader import make_reader
+from mcap.summary import Summary
+
+from domain.device import DeviceKind
+from domain.observation import FlightPhase, Frame, FramePose, Telemetry
+from domain.place import Position
+from runtime.bus import Message
+from services.ingest.mcap_file import PART, McapFile, read_whole, recover
+from services.ingest.record import CameraRecorder, FlightRecorder, coarse
+from simulators.district import generate
+from simulators.recording import NotARecording, read
+
+AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
+DISTRICT = generate(7)
+DOCK, DRONE = DISTRICT.docks[0].sn, DISTRICT.docks[0].drone_sn
+PLACE = Position(22.54, 113.35)
+
+
+def row(second: float, phase: FlightPhase | None) -> Telemetry:
+    at = AT + timedelta(seconds=second)
+    return Telemetry(DRONE, DeviceKind.DRONE, at, str(second), at, PLACE, phase=phase)
+
+
+async def fly(recorder: FlightRecorder, phases: list[FlightPhase | None]) -> None:
+    for second, phase in enumerate(phases):
+        message = Message(f"thing/product/{DRONE}/osd", b"%d" % second)
+        await recorder.take([message], [row(second, phase)], AT + timedelta(seconds=second))
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.flight.mcap"))
+
+
+IDLE, UP, ON_TASK = FlightPhase.IDLE, FlightPhase.TAKING_OFF, FlightPhase.ON_TASK
+
+
+async def test_each_flight_has_its_own_file_with_what_came_just_before(tmp_path: Path) -> None:
+    recorder = FlightRecorder(tmp_path, DISTRICT)
+    await fly(recorder, [IDLE, IDLE, UP, None, ON_TASK, IDLE, IDLE, UP, IDLE])
+    first, second = files(tmp_path)
+    said = read([first]).said
+    assert [s.payload for s in said] == [b"0", b"1", b"2", b"3", b"4", b"5"]
+    assert [s.payload for s in read([second]).said] == [b"6", b"7", b"8"]
+    assert [s.payload for s in read([second, first, first]).said] == [b"%d" % i for i in range(9)]
+
+
+async def test_batches_with_a_whole_flight_in_them_make_one_file(tmp_path: Path) -> None:
+    recorder = FlightRecorder(tmp_path, DISTRICT)
+    await recorder.take([], [row(0, FlightPhase.PREPARING), row(1, UP)], AT)
+    await recorder.take([], [row(2, ON_TASK), row(3, IDLE)], AT + timedelta(seconds=3))
+    assert len(files(tmp_path)) == 1
+
+
+async def test_a_finished_file_is_indexed_and_holds_fix_and_state(tmp_path: Path) -> None:
+    recorder = FlightRecorder(tmp_path, DISTRICT)
+    await fly(recorder, [UP, ON_TASK, IDLE])
+    (path,) = files(tmp_path)
+    summary = summary_of(path)
+    topics = {c.topic: c for c in summary.channels.values()}
+    assert {f"/drone/{DRONE}/fix", f"/drone/{DRONE}/osd", "/district"} <= set(topics)
+    raw = topics[f"/raw/thing/product/{DRONE}/osd"]
+    assert raw.metadata == {"mqtt_topic": f"thing/product/{DRONE}/osd"}
+    assert {s.name for s in summary.schemas.values()} >= {"foxglove.LocationFix"}
+
+
+def summary_of(path: Path) -> Summary:
+    with path.open("rb") as stream:
+        summary = make_reader(stream).get_summary()
+    assert summary is not None
+    return summary
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])
+def test_a_cut_file_gives_what_it_holds(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "a.flight.mcap"
+    file = McapFile(path)
+    for i in range(4000):
+        file.write("/x", AT + timedelta(seconds=i), b"%06d" % i * 40)
+    file.sync()
+    part = tmp_path / ("a.flight.mcap" + PART)
+    data = part.read_bytes()
+    file.close()
+    part.write_bytes(data[: int(len(data) * share)])
+    whole = recover(part)
+    assert whole == path
+    assert not part.exists()
+    with whole.open("rb") as stream:
+        count = sum(1 for _ in make_reader(stream).iter_messages())
+    assert count == sum(1 for _ in read_whole(whole))
+    assert 4000 * share * 0.6 - 700 <= count <= 4000
+
+
+def test_a_file_cut_at_any_byte_is_read_up_to_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.flight.mcap"
+    file = McapFile(path)
+    for i in range(30):
+        file.write(f"/号/{i % 3}", AT, b"said", metadata={"mqtt_topic": "号"}, schema="s")
+        if i % 10 == 0:
+            file.sync()
+    file.close()
+    data, counts = path.read_bytes(), []
+    for end in range(9, len(data), 5):
+        path.write_bytes(data[:end])
+        counts.append(sum(1 for _ in read_whole(path)))
+    assert counts == sorted(counts)
+    assert counts[-1] == 30
+
+
+def test_a_part_with_nothing_in_it_goes_away(tmp_path: Path) -> None:
+    part = tmp_path / ("a.flight.mcap" + PART)
+    part.write_bytes(b"\x89MCAP0\r\n")
+    assert recover(part) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    path.write_bytes(b"no such thing")
+    with pytest.raises(NotARecording, match=r"a\.mcap"):
+        read([path])
+
+
+def frame(second: float, height_agl_m: float) -> Frame:
+    done, jpeg = cv2.imencode(".jpg", np.full((480, 640, 3), 90, np.uint8))
+    assert done
+    at = AT + timedelta(seconds=second)
+    pose = FramePose(PLACE, height_agl_m, 0.0, -90.0, 0.0, 66.0, at)
+    return Frame(DRONE, at, jpeg.tobytes(), pose)
+
+
+@pytest.mark.parametrize(("height_agl_m", "width_px"), [(20.0, 260), (60.0, 640), (3.0, None)])
+def test_a_kept_picture_is_too_coarse_for_a_face(height_agl_m: float, width_px: int | None) -> None:
+    kept = coarse(frame(0, height_agl_m))
+    if width_px is None:
+        assert kept is None
+        return
+    assert kept is not None
+    image = cv2.imdecode(np.frombuffer(kept, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape[1] == pytest.approx(width_px, abs=2)
+
+
+def test_silence_ends_a_drones_pictures(tmp_path: Path) -> None:
+    recorder = CameraRecorder(tmp_path, DISTRICT)
+    for second in (0, 3, 6, 60):
+        recorder.take(frame(second, 60.0), (), second)
+    assert len(list(tmp_path.glob("*.cam.mcap"))) == 1
+    recorder.close()
+    assert len(list(tmp_path.glob("*.cam.mcap"))) == 2
