@@ -96,8 +96,14 @@ class Login(BaseModel):
 
 def create_app(deps: Deps) -> FastAPI:
     """Return the application; `deps.stream.run()` has to run beside it."""
-    app = FastAPI(title="Gridwing", version="0.1.0", docs_url="/api/docs",
-                  openapi_url="/api/openapi.json", redoc_url=None)  # fmt: skip
+    # No page of interactive documentation: it would load its scripts from elsewhere.
+    app = FastAPI(
+        title="Gridwing",
+        version="0.1.0",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.door = Door(deps)
     _errors(app)
     app.add_middleware(SecurityHeaders)

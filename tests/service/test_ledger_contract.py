@@ -201,6 +201,42 @@ async def test_waiting_ends_when_something_is_written(ledger: Book) -> None:
     await asyncio.wait_for(waiting, 5.0)
 
 
+async def test_waiting_gives_its_connection_back_when_it_is_cancelled(
+    database_urls: DatabaseUrls,
+) -> None:
+    async with open_pool(database_urls.service, max_size=1) as pool:
+        book = PostgresLedger(pool)
+        for _ in range(5):
+            waiting = asyncio.create_task(book.wait(0, 10.0))
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            assert await put(book, "a", 1) > 0
+        await book.wait(0, 0.05)
+        assert await sequence_step(pool) == 5
+        await book.wait(0, 10.0)
+
+
+async def test_two_followers_of_one_name_handle_each_entry_once(
+    database_urls: DatabaseUrls,
+) -> None:
+    async with on_postgres(database_urls.service) as (book, number):
+        await put(book, "a", *range(40))
+        await number()
+
+        async def hear(tx: Transaction, entry: Entry) -> None:
+            await asyncio.sleep(0.005)
+            await tx.append(f"heard/{entry.position}", [filed(0)], at=AT, actor="f")
+
+        async def work() -> None:
+            while (await follow_once(book, "f", hear, batch=10))[1]:
+                pass
+
+        await asyncio.gather(work(), work())
+        async with book.transaction() as tx:
+            assert [await tx.version(f"heard/{n}") for n in range(1, 41)] == [1] * 40
+
+
 async def test_edited_data_is_found(database_urls: DatabaseUrls) -> None:
     async with on_postgres(database_urls.service) as (book, number):
         await put(book, "a", 1, 2, 3)

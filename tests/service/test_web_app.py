@@ -21,7 +21,7 @@ from domain.hazard import HazardKind, Severity
 from domain.place import Position
 from gridwing.app import Deps, create_app
 from gridwing.cluster import DatabaseUrls
-from gridwing.stream import Stream
+from gridwing.stream import RESUME_LIMIT_ENTRIES, Stream
 from gridwing.web_server import serve
 from runtime.access import Role
 from runtime.access.accounts import HASHER, Account, Accounts, save_accounts
@@ -79,6 +79,13 @@ async def serving(deps: Deps) -> AsyncIterator[str]:
             await asyncio.gather(tail, return_exceptions=True)
 
 
+def pages_in(folder: Path) -> Path:
+    (folder / "assets").mkdir(parents=True)
+    for name in ("index.html", "m.html", "assets/console.js"):
+        (folder / name).write_text(name)
+    return folder
+
+
 @pytest.fixture
 async def site(database_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Site]:
     people = [
@@ -95,10 +102,11 @@ async def site(database_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Sit
             accounts=Accounts(app),
             ledger=ledger,
             stream=Stream(ledger, app),
-            evidence=EvidenceStore(tmp_path),
+            evidence=EvidenceStore(tmp_path / "evidence"),
             district=lambda: DISTRICT,
             clock=wall_clock(),
             routers=(),
+            pages=pages_in(tmp_path / "pages"),
         )
         async with serving(deps) as address:
             yield Site(address, service, PostgresLedger(service), database_urls.owner)
@@ -163,6 +171,24 @@ async def test_nobody_is_let_in_without_a_session(site: Site) -> None:
         assert (await client.get("/healthz")).json() == {"status": "alive"}
         assert (await client.get("/readyz")).json() == {"position": 0}
         assert "gridwing_http_requests_total" in (await client.get("/metrics")).text
+
+
+async def test_pages_are_given_to_everybody_and_nothing_beside_them(site: Site) -> None:
+    wanted = {
+        "/": (200, "index.html"),
+        "/m": (200, "m.html"),
+        "/assets/console.js": (200, "assets/console.js"),
+        "/assets/../../evidence": (404, None),
+        "/%2e%2e/evidence": (404, None),
+        "/api/nothing": (404, None),
+    }
+    async with site.visitor() as client:
+        for path, (status, text) in wanted.items():
+            answer = await client.get(path)
+            assert answer.status_code == status, path
+            assert text is None or answer.text == text
+        described = (await client.get("/api/openapi.json")).json()
+    assert "/api/evidence/{sha256}" in described["paths"]
 
 
 async def test_in_and_out_again(site: Site) -> None:
@@ -243,6 +269,23 @@ async def test_a_screen_that_comes_back_is_given_what_it_missed(site: Site) -> N
             assert [(await heard.next("entry"))[0] for _ in range(2)] == ["2", "3"]
         async with listening(client, **{"last-event-id": "99"}) as heard:
             assert (await heard.next("reset"))[0] == "3"
+
+
+async def test_who_was_away_too_long_is_told_to_start_anew(site: Site) -> None:
+    count = RESUME_LIMIT_ENTRIES + 1
+    async with site.visitor("duty") as client:
+        async with site.ledger.transaction() as tx:
+            await tx.append("incident/a", [IncidentFiled("a")] * count, at=AT, actor="t")
+        while await sequence_step(site.pool) > 0:
+            pass
+        async with listening(client) as heard:
+            await site.write("incident/b", IncidentFiled("b"))
+            while (await heard.next("entry"))[0] != str(count + 1):
+                pass
+        async with listening(client, **{"last-event-id": "0"}) as heard:
+            assert (await heard.next("reset"))[0] == str(count + 1)
+        async with listening(client, **{"last-event-id": "2"}) as heard:
+            assert (await heard.next("entry"))[0] == "3"
 
 
 async def test_the_stream_ends_when_the_session_does(site: Site) -> None:
