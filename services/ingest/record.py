@@ -22,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import orjson
+import structlog
 
 from domain.codec import canonical, instant_text, to_plain
 from domain.device import DeviceKind
@@ -32,7 +33,10 @@ from runtime.bus import Message
 from services.ingest.devices import Devices
 from services.ingest.mcap_file import McapFile, recover_all
 
+log = structlog.get_logger(__name__)
+
 SYNC_EVERY_S = 2.0
+FOLDER_LIMIT_BYTES = 4 * 1024**3
 BEFORE_FLIGHT_MESSAGES = 24
 CAM_SILENCE_S = 30.0
 FINEST_M_PX = 0.1
@@ -57,10 +61,25 @@ STATE = "gridwing.Telemetry"
 
 
 def begun(folder: Path, sn: str, at: datetime, kind: str) -> McapFile:
-    """Open a new recording. The name holds who and when, so that no two flights share one."""
+    """Open a new recording. The name holds who and when, so that no two flights share one.
+
+    The oldest finished recordings make room when all exceed FOLDER_LIMIT_BYTES.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    make_room(folder, FOLDER_LIMIT_BYTES)
     stamp = at.strftime("%Y%m%dT%H%M%S%f")[:-3]
     return McapFile(folder / f"{sn}-{stamp}.{kind}.mcap")
+
+
+def make_room(folder: Path, limit_bytes: int) -> None:
+    """Remove finished recordings, oldest first, until the rest takes `limit_bytes` or less."""
+    found = sorted((path.stat().st_mtime_ns, path) for path in folder.glob("*.mcap"))
+    taken = sum(path.stat().st_size for _, path in found)
+    for _, path in found:
+        if taken <= limit_bytes:
+            return
+        taken -= path.stat().st_size
+        path.unlink()
 
 
 class FlightRecorder:
@@ -83,7 +102,16 @@ class FlightRecorder:
     async def take(
         self, messages: Sequence[Message], rows: Sequence[Telemetry], received_at: datetime
     ) -> None:
-        """Record one batch that is already kept and acknowledged."""
+        """Record one batch that is already kept and acknowledged; a full disk stops no ingest."""
+        try:
+            await self._take(messages, rows, received_at)
+        except OSError as error:
+            log.warning("recording given up", error=str(error))
+            self._open.clear()
+
+    async def _take(
+        self, messages: Sequence[Message], rows: Sequence[Telemetry], received_at: datetime
+    ) -> None:
         drones = [row for row in rows if row.device_kind is DeviceKind.DRONE]
         for row in drones:
             if row.phase in AIRBORNE and row.device_sn not in self._open:
@@ -141,6 +169,13 @@ class CameraRecorder:
 
     def take(self, frame: Frame, boxes: Sequence[Detection], wall_s: float) -> None:
         """Record one frame; CAM_SILENCE_S of frame time without one ends a drone's recording."""
+        try:
+            self._take(frame, boxes, wall_s)
+        except OSError as error:
+            log.warning("recording given up", error=str(error))
+            self._open.clear()
+
+    def _take(self, frame: Frame, boxes: Sequence[Detection], wall_s: float) -> None:
         sn = frame.device_sn
         self._end_silent(frame.at)
         if sn not in self._drones or frame.pose is None:

@@ -1,5 +1,6 @@
 """Flights on file: when one begins and ends, what a cut file still gives, what a picture shows."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from domain.observation import FlightPhase, Frame, FramePose, Telemetry
 from domain.place import Position
 from runtime.bus import Message
 from services.ingest.mcap_file import PART, McapFile, read_whole, recover
-from services.ingest.record import CameraRecorder, FlightRecorder, coarse
+from services.ingest.record import CameraRecorder, FlightRecorder, coarse, make_room
 from simulators.district import generate
 from simulators.recording import NotARecording, read
 
@@ -155,3 +156,21 @@ def test_silence_ends_a_drones_pictures(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.cam.mcap"))) == 1
     recorder.close()
     assert len(list(tmp_path.glob("*.cam.mcap"))) == 2
+
+
+def test_the_oldest_recordings_make_room(tmp_path: Path) -> None:
+    for number in range(4):
+        path = tmp_path / f"{number}.flight.mcap"
+        path.write_bytes(b"x" * 100)
+        os.utime(path, (number, number))
+    make_room(tmp_path, 250)
+    assert [p.name for p in files(tmp_path)] == ["2.flight.mcap", "3.flight.mcap"]
+
+
+async def test_a_folder_that_cannot_be_written_stops_no_ingest(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    folder.write_text("a file where the folder should be")
+    recorder = FlightRecorder(folder, DISTRICT)
+    await fly(recorder, [UP, ON_TASK, IDLE])
+    recorder.close()
+    assert folder.is_file()
