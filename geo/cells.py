@@ -10,7 +10,7 @@ from shapely.geometry import Point
 
 from domain.place import GridCell, PoliceGrid, Position
 from geo.frames import LocalFrame
-from geo.shapes import local_geometry, area_to_shape
+from geo.shapes import area_to_shape, local_geometry
 
 
 @dataclass(frozen=True, slots=True)
