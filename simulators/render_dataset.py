@@ -1,10 +1,14 @@
 """Labelled pictures by the thousand: scenes drawn at random over every look the renderer has."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from geo.frames import LocalFrame
+from geo.shapes import local_geometry
+from simulators.district import generate
 from simulators.render import (
     DrawnBox,
     Ground,
@@ -207,3 +211,103 @@ def _lens(image: Image, rng: np.random.Generator) -> Image:
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 95))]
     packed = cv2.imencode(".jpg", image, quality)[1]
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+
+
+TOWN_SEEDS = (11, 12, 13)
+"""Districts to learn from; the demo's own seed is not among them."""
+TOWN_SIZES_M = {
+    "fire": (2.5, 6.0),
+    "smoke": (5.0, 12.0),
+    "exposed_rubbish": (3.0, 6.0),
+    "flooded_road": (8.0, 14.0),
+    "floating_debris": (4.0, 8.0),
+    "illegal_structure": (5.0, 9.0),
+    "vehicle": (4.2, 5.2),
+    "person": (1.6, 1.8),
+    "puddle": (1.0, 3.0),
+    "lamp": (0.6, 1.5),
+}
+
+
+@dataclass(frozen=True)
+class Town:
+    """One simulated district as the renderer draws it, with the poles its cameras stand on."""
+
+    ground: Ground
+    poles: tuple[View, ...]
+    half_m: float
+
+
+def towns() -> tuple[Town, ...]:
+    """Return the districts samples are drawn in."""
+    made = []
+    for seed in TOWN_SEEDS:
+        district = generate(seed)
+        frame = LocalFrame(district.origin)
+        shapes = []
+        for zone in district.zones:
+            for polygon in local_geometry(zone.area, frame).geoms:
+                ring = np.asarray(polygon.exterior.coords)[:, :2]
+                shapes.append(GroundShape(zone.kind.value, ring, zone.height_m))
+        poles = tuple(
+            View(
+                *frame.to_local(c.position.lat_deg, c.position.lon_deg),
+                c.height_agl_m,
+                c.yaw_deg,
+                c.pitch_deg,
+                0.0,
+                c.hfov_deg,
+                c.width_px,
+                c.height_px,
+            )
+            for c in district.cameras
+        )
+        made.append(Town(Ground(tuple(shapes)), poles, 1700.0))
+    return tuple(made)
+
+
+def sample_in_town(seed: int, choices: tuple[Town, ...]) -> Sample:
+    """Return one labelled picture as a pole or a drone of a simulated district gives it."""
+    rng = np.random.default_rng(seed)
+    town = choices[rng.integers(len(choices))]
+    if rng.random() < 0.5:
+        view = town.poles[rng.integers(len(town.poles))]
+    else:
+        x_m, y_m = rng.uniform(-town.half_m, town.half_m, 2)
+        pitch_deg = -90.0 if rng.random() < 0.65 else rng.uniform(-90, -50)
+        height_m = 90.0 + rng.normal(0, 3) if rng.random() < 0.7 else rng.uniform(50, 100)
+        yaw_deg, roll_deg = rng.uniform(0, 360), rng.normal(0, 0.5)
+        view = View(x_m, y_m, height_m, yaw_deg, pitch_deg, roll_deg, 66.0, 640, 480)
+    background = render_background(view, town.ground, int(rng.integers(1 << 30)))
+    kinds = [CLASSES[i] for i in rng.integers(6, size=int(rng.integers(1, 5)))]
+    kinds += ["vehicle"] * int(rng.integers(0, 4)) + ["person"] * int(rng.integers(0, 3))
+    kinds += ["puddle"] * int(rng.integers(0, 2)) + ["lamp"] * int(rng.integers(0, 2))
+    items = []
+    for kind in kinds:
+        spot = _spot(rng, view)
+        if spot is not None:
+            size_m = rng.uniform(*TOWN_SIZES_M[kind])
+            place = (view.x_m + spot[0], view.y_m + spot[1])
+            turn, looks = rng.uniform(0, 360), int(rng.integers(1 << 30))
+            items.append(Item(kind, *place, size_m, turn, looks, rng.uniform(0.5, 1.0)))
+    if rng.random() < 0.15:
+        items += _shifted(_gathering(rng, view), view)
+    light = Light(rng.uniform(0.5, 1.0), rng.uniform(0.05, 0.16), 0.3 * _sometimes(rng, 0.2), 0.0)
+    image, boxes = render(view, items, background, light, rng.uniform(0, 60), seed)
+    labelled = tuple(
+        box
+        for box in boxes
+        if box.kind in CLASSES
+        and max(box.x1 - box.x0, box.y1 - box.y0) >= LEAST_BOX_PX
+        and box.visible_share >= LEAST_VISIBLE
+    )
+    return Sample(_lens(image, rng), labelled)
+
+
+def _shifted(items: Sequence[Item | None], view: View) -> list[Item]:
+    """Move items given relative to the lens to where the lens is."""
+    return [
+        replace(item, x_m=item.x_m + view.x_m, y_m=item.y_m + view.y_m)
+        for item in items
+        if item is not None
+    ]

@@ -1,0 +1,112 @@
+"""An operator's and a grid worker's first look, on the real program in a real browser."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from gridwing.demo import PASSWORD
+from gridwing.needs import find_chromium
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENS = ROOT / "docs" / "screens"
+START_S = 120.0
+INCIDENT_MS = 150_000
+
+
+@pytest.fixture(scope="module")
+def console() -> Iterator[str]:
+    """Give the address of a live demo at ×20; stop it as Ctrl-C does and look at its end."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "gridwing", "demo", "--rate", "20"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stderr is not None
+    told: list[str] = []
+    deadline = time.monotonic() + START_S
+    for line in demo.stderr:
+        told.append(line)
+        if found := re.search(r"console\s+(http://\S+?)/\s", line):
+            yield found[1]
+            break
+        if time.monotonic() > deadline:
+            break
+    else:
+        pytest.fail("the demo ended early:\n" + "".join(told))
+    demo.send_signal(signal.SIGINT)
+    assert demo.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no Chromium: make test installs it")
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        opened = playwright.chromium.launch(executable_path=str(program), args=flags)
+        yield opened
+        opened.close()
+
+
+def sign_in(page: Page, address: str, account: str) -> None:
+    page.goto(address)
+    page.fill("input[name=account]", account)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button.primary")
+
+
+def test_an_operator_sees_an_incident_and_acknowledges_it(console: str, browser: Browser) -> None:
+    foreign: list[str] = []
+    page = browser.new_page(viewport={"width": 1366, "height": 768}, locale="zh-CN")
+    page.on(
+        "request",
+        lambda r: (
+            foreign.append(r.url) if not r.url.startswith((console, "blob:", "data:")) else None
+        ),
+    )
+    sign_in(page, console, "operator")
+    page.wait_for_selector("[data-testid=map][data-ready=true]", timeout=60_000)
+    row = page.locator("[data-incident]").first
+    expect(row).to_be_visible(timeout=INCIDENT_MS)
+    row.click()
+    expect(page.get_by_test_id("state")).to_be_visible()
+    expect(page.locator(".timeline li").first).to_be_visible()
+    acknowledge = page.get_by_role("button", name="确认知悉")
+    if acknowledge.count():
+        acknowledge.click()
+        expect(acknowledge).to_have_count(0)
+    page.wait_for_timeout(1500)
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENS / "console.png")
+    page.keyboard.press("Escape")
+    expect(page.locator(".incidents")).to_be_visible()
+    assert foreign == []
+
+
+def test_a_wrong_password_is_told_and_nobody_enters(console: str, browser: Browser) -> None:
+    page = browser.new_page(locale="zh-CN")
+    page.goto(console)
+    page.fill("input[name=account]", "auditor")
+    page.fill("input[name=password]", "not-the-password")
+    page.click("button.primary")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def test_a_grid_worker_sees_the_phone_page_in_both_languages(
+    console: str, browser: Browser
+) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844}, locale="zh-CN")
+    sign_in(page, f"{console}/m", "grid01")
+    expect(page.get_by_role("heading", name="我的任务")).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="My tasks")).to_be_visible()
+    page.screenshot(path=SCREENS / "phone.png")
