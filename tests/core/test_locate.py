@@ -18,13 +18,14 @@ from geo.locate import GroundPoint, NoGround, PoseSigma, footprint, ground_point
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 HERE = Position(22.54, 113.35)
 SIZE = (640, 480)
+USUAL = PoseSigma()
 
 
 def pose(pitch_deg: float = -60.0, yaw_deg: float = 30.0, height_m: float = 90.0) -> FramePose:
     return FramePose(HERE, height_m, yaw_deg, pitch_deg, 0.0, 66.0, AT)
 
 
-def placed(p: FramePose, u: float, v: float, sigma: PoseSigma = PoseSigma()) -> GroundPoint:
+def placed(p: FramePose, u: float, v: float, sigma: PoseSigma = USUAL) -> GroundPoint:
     point = ground_point(p, u, v, *SIZE, sigma)
     assert isinstance(point, GroundPoint)
     return point
@@ -35,9 +36,8 @@ def test_nadir_centre_is_below_the_lens() -> None:
 
 
 def test_the_top_of_a_nadir_picture_faces_the_heading() -> None:
-    x_m, y_m = LocalFrame(HERE).to_local(
-        *(lambda q: (q.lat_deg, q.lon_deg))(placed(pose(-90, yaw_deg=90), 320, 0).position)
-    )
+    seen = placed(pose(-90, yaw_deg=90), 320, 0).position
+    x_m, y_m = LocalFrame(HERE).to_local(seen.lat_deg, seen.lon_deg)
     assert x_m > 30
     assert abs(y_m) < 0.01
 
