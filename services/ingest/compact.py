@@ -36,7 +36,9 @@ def _sample(sn: str, data: Any, received_at: datetime, devices: Devices) -> Tele
     claimed = text(data, "device_sn")
     if claimed is not None and claimed != sn:
         raise Unreadable(f"device_sn {claimed!r} speaks on the topic of {sn}")
-    at, clamped = device_time(data.get("at"), received_at)
+    if "at" not in data:
+        raise Unreadable("a sample has no at: Unix milliseconds")
+    at, clamped = device_time(data["at"], received_at)
     phase = text(data, "phase")
     if phase is not None and phase not in set(FlightPhase):
         raise Unreadable(f"phase must be one of {', '.join(FlightPhase)}, got {phase!r}")

@@ -84,6 +84,8 @@ def read(topic: str, payload: bytes, received_at: datetime, devices: Devices) ->
     parts = topic.split("/")
     sn, channel = parts[2], "/".join(parts[3:])
     message = json_object(payload)
+    if "data" not in message:
+        raise Unreadable("the message has no data: no word of the Cloud API")
     data = section(message, "data")
     stamp = message.get("timestamp", message.get("timestamp:"))
     at, clamped = device_time(stamp, received_at)
@@ -232,7 +234,8 @@ def _status(sn: str, message: dict[str, Any], data: dict[str, Any], at: datetime
     method = text(message, "method") or "update_topo"
     if method != "update_topo":
         raise Unreadable(f"method must be update_topo, got {method!r}")
-    subs = data.get("sub_devices", [])
+    # An empty list says that the aircraft has gone: never to be read out of its absence.
+    subs = data.get("sub_devices")
     if not isinstance(subs, list) or not all(isinstance(s, dict) for s in subs):
         raise Unreadable("sub_devices must be a list of objects")
     drones = tuple(serial(s, "sn") for s in subs)

@@ -122,6 +122,28 @@ def test_an_array_of_our_own_samples_gives_one_telemetry_each() -> None:
     assert len(heard(f"gridwing/telemetry/{DRONE}", samples).observations) == 10
 
 
+def test_a_drc_pose_is_its_gateways_aircrafts() -> None:
+    pose = {"attitude_head": -87.5, "latitude": 22.5, "longitude": 113.3, "height": 112.0,
+            "speed_x": 3.0, "speed_y": -4.0, "speed_z": 0.5, "gimbal_pitch": -60.0}  # fmt: skip
+    body = {"method": "osd_info_push", "timestamp": STAMP, "seq": 1, "data": pose}
+    (t,) = heard(f"thing/product/{DOCK}/drc/up", body).observations
+    assert isinstance(t, Telemetry)
+    assert (t.device_sn, t.speed_m_s, t.climb_m_s) == (DRONE, 5.0, 0.5)
+    assert (t.heading_deg, t.phase, t.battery_pct) == (272.5, None, None)
+
+
+@pytest.mark.parametrize("name", ["takeoff_to_point_progress", "fly_to_point_progress"])
+def test_a_looks_progress_is_a_flight_report(name: str) -> None:
+    key = "flight_id" if name.startswith("takeoff") else "fly_to_id"
+    data = {"result": 0, "output": {"status": "wayline_progress", key: "m-2", "way_point_index": 1}}
+    for told in (data, data["output"]):
+        body = {"method": name, "timestamp": STAMP, "data": told}
+        (report,) = heard(f"thing/product/{DOCK}/events", body).observations
+        assert isinstance(report, FlightReport)
+        assert (report.flight_id, report.status) == ("m-2", "wayline_progress")
+        assert report.waypoint_index == 1
+
+
 @pytest.mark.parametrize(
     ("topic", "payload", "reason"),
     [
@@ -137,9 +159,20 @@ def test_an_array_of_our_own_samples_gives_one_telemetry_each() -> None:
         (OSD, b'{"data": {"a": "\\ud800"}}', "not JSON"),
         (OSD, b"x" * 300_000, "the limit is"),
         ("thing/product/STRANGER/osd", b'{"data": {}}', "not registered"),
-        (f"thing/product/{DOCK}/events", b'{"gateway": "OTHER", "data": {}}', "speaks on the topic"),
+        (
+            f"thing/product/{DOCK}/events",
+            b'{"gateway": "OTHER", "data": {}}',
+            "speaks on the topic",
+        ),
         (f"thing/product/{DOCK}/events", b'{"method": "hms", "data": {"list": 1}}', "hms list"),
         (f"gridwing/telemetry/{DRONE}", b'{"device_sn": "X"}', "speaks on the topic"),
+        (OSD, b'{"gateway": "SOMEDOCK", "data": {}}', "does not speak for"),
+        (OSD, b"{}", "no data"),
+        ("sys/product/STRANGER/status", b'{"data": {"sub_devices": []}}', "not registered"),
+        (f"sys/product/{DOCK}/status", b'{"data": {}}', "sub_devices must be a list"),
+        (f"gridwing/telemetry/{DRONE}", b'{"latitude": 22.5}', "no at"),
+        (f"gridwing/telemetry/{DRONE}", b'{"at": 1, "phase": "up"}', "phase must be one of"),
+        (f"gridwing/telemetry/{DRONE}", b"[]", "samples"),
         ("some/other/topic", b"{}", "nobody reads"),
     ],
 )
@@ -154,12 +187,31 @@ TOPICS = [OSD, f"thing/product/{DOCK}/events", f"thing/product/{DOCK}/drc/up",
           f"gridwing/telemetry/{DRONE}", "thing/product//osd"]  # fmt: skip
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(["data", "timestamp", "method", "list", "latitude", "longitude", "output",
-                         "ext", "flight_id", "status", "sub_devices", "sn", "need_reply", "gateway"]),
-        inner, max_size=6,
-    ),  # fmt: skip
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "data",
+                    "timestamp",
+                    "method",
+                    "list",
+                    "latitude",
+                    "longitude",
+                    "output",
+                    "ext",
+                    "flight_id",
+                    "status",
+                    "sub_devices",
+                    "sn",
+                    "need_reply",
+                    "gateway",
+                ]
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
 )
 
 
