@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from asyncio.subprocess import Process
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -92,13 +92,11 @@ async def test_a_flood_waits_at_the_broker(broker_url: str) -> None:
         assert payloads(await drain(intake)) == list(range(1500))
 
 
-async def start_reader(url: str, name: str, topic: str, path: Path) -> Process:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", READER, url, name, topic, path, cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+def start_reader(url: str, name: str, topic: str, path: Path) -> Popen[bytes]:
+    command = [sys.executable, "-c", READER, url, name, topic, str(path)]
+    process = Popen(command, cwd=ROOT, stdout=PIPE)
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"reading\n"
+    assert process.stdout.readline() == b"reading\n"
     return process
 
 
@@ -109,11 +107,11 @@ async def test_killing_the_reader_loses_nothing(broker_url: str, tmp_path: Path)
     kills = 0
     async with MqttBus(broker_url, "test-kill-out") as bus:
         for first in range(0, 3000, 1000):
-            reader = await start_reader(broker_url, name, topic, path)
+            reader = await asyncio.to_thread(start_reader, broker_url, name, topic, path)
             sending = asyncio.create_task(publish(bus, topic, first, 1000))
             await asyncio.sleep(0.3)
-            reader.kill()
-            await reader.wait()
+            with reader:  # closes its pipe and waits
+                reader.kill()
             kills += 1
             await sending
     async with MqttIntake(broker_url, name, [topic]) as intake:

@@ -3,11 +3,11 @@
 import asyncio
 import signal
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import psycopg
 import pytest
@@ -34,13 +34,21 @@ asyncio.run(main())
 """
 
 
-async def candidate(url: str) -> Process:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CANDIDATE, url, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
+def start(url: str) -> Popen[bytes]:
+    """Start a candidate and return when it takes part."""
+    process = Popen([sys.executable, "-c", CANDIDATE, url], cwd=ROOT, stdout=PIPE)
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"ready\n"
+    assert process.stdout.readline() == b"ready\n"
     return process
+
+
+def end(process: Popen[bytes]) -> None:
+    with process:  # closes its pipe and waits
+        process.kill()
+
+
+async def candidate(url: str) -> Popen[bytes]:
+    return await asyncio.to_thread(start, url)
 
 
 async def write(ledger: Ledger, stream: str) -> int:
@@ -77,14 +85,13 @@ async def test_killing_sequencers_loses_and_doubles_nothing(database_urls: Datab
     url = database_urls.service
     candidates = list(await asyncio.gather(candidate(url), candidate(url)))
     kills = 0
+    written = asyncio.Event()
 
     async def kill_in_turn() -> None:
         nonlocal kills
-        while True:
+        while not written.is_set():
             await asyncio.sleep(KILL_EVERY_S)
-            victim = candidates.pop(0)
-            victim.kill()
-            await victim.wait()
+            end(candidates.pop(0))
             kills += 1
             candidates.append(await candidate(url))
 
@@ -93,19 +100,17 @@ async def test_killing_sequencers_loses_and_doubles_nothing(database_urls: Datab
         killer = asyncio.create_task(kill_in_turn())
         streams = [f"s{n}" for n in range(WRITERS)]
         counts = await asyncio.gather(*(write(ledger, stream) for stream in streams))
-        killer.cancel()
-        await asyncio.gather(killer, return_exceptions=True)
+        written.set()
+        await killer
         await numbered(ledger, sum(counts))
         await in_order(ledger, dict(zip(streams, counts, strict=True)))
     assert kills > 0
     for process in candidates:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        end(process)
 
 
 @asynccontextmanager
-async def stopped_while_it_leads(url: str) -> AsyncIterator[Process]:
+async def stopped_while_it_leads(url: str) -> AsyncIterator[Popen[bytes]]:
     """Give a candidate that has been stopped while it holds the head row."""
     process = await candidate(url)
     with psycopg.connect(url, autocommit=True) as connection:
@@ -121,10 +126,8 @@ async def stopped_while_it_leads(url: str) -> AsyncIterator[Process]:
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-            await process.wait()
+        process.send_signal(signal.SIGCONT)
+        end(process)
 
 
 async def test_a_stopped_sequencer_is_replaced_and_comes_back_harmless(
@@ -147,7 +150,7 @@ async def test_a_stopped_sequencer_is_replaced_and_comes_back_harmless(
         async with ledger.transaction() as tx:
             await tx.append("a", [IncidentFiled("a")], at=AT, actor="t")
         await numbered(ledger, 2)
-        assert process.returncode is None
+        assert process.poll() is None
         await in_order(ledger, {"a": 2})
 
 
