@@ -1,0 +1,153 @@
+"""The weights that ship, what they refuse, and what `gridwing models` prints."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image as PillowImage
+
+from domain.hazard import HazardKind
+from gridwing.models_cli import models_group
+from models.catalogue import HAZARDS, WeightsError, card, cards, session, whole
+from models.labels import KIND_OF
+from models.onnx_centre import HEIGHT_PX, WIDTH_PX, CentreDetector, letterboxed, suppressed
+from models.pictures import BadPicture, read_picture
+from models.privacy import blur_box
+from simulators.render_dataset import CLASSES, sample
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
+
+
+def test_every_weights_file_is_the_one_its_card_describes() -> None:
+    assert {"centerface", HAZARDS} <= {c.name for c in cards()}
+    for found in cards():
+        assert whole(found), found.path.name
+        assert found.licence
+        assert found.path.parent.name == found.licence.lower()
+        assert set(found.thresholds) == set(found.classes)
+
+
+def test_the_card_has_the_classes_the_renders_are_labelled_with() -> None:
+    assert card(HAZARDS).classes == CLASSES
+    assert set(KIND_OF) < set(CLASSES)
+    assert set(KIND_OF.values()) < set(HazardKind)
+
+
+def test_an_unknown_model_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(WeightsError, match=HAZARDS):
+        session("nothing")
+
+
+def test_one_picture_gives_the_same_boxes_each_time() -> None:
+    image = sample(5).image
+    assert CentreDetector(least=0.05).detect(image) == CentreDetector(least=0.05).detect(image)
+
+
+def test_boxes_lie_in_the_picture_and_the_surest_comes_first() -> None:
+    detector = CentreDetector(least=0.03)
+    for seed in range(6):
+        image = sample(seed).image
+        found = detector.detect(image)
+        scores = [box.score for box in found]
+        assert scores == sorted(scores, reverse=True)
+        for box in found:
+            assert 0 <= box.x0_px <= box.x1_px <= image.shape[1]
+            assert 0 <= box.y0_px <= box.y1_px <= image.shape[0]
+
+
+def test_a_picture_without_colours_is_refused() -> None:
+    with pytest.raises(ValueError, match="BGR"):
+        CentreDetector().detect(np.zeros((40, 40), np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(360, 640, 3), (640, 360, 3), (20, 900, 3)])
+def test_the_whole_picture_fits_the_network(shape: tuple[int, int, int]) -> None:
+    canvas, gain, left, top = letterboxed(np.full(shape, 255, np.uint8))
+    assert canvas.shape == (HEIGHT_PX, WIDTH_PX, 3)
+    assert left + round(shape[1] * gain) <= WIDTH_PX
+    assert top + round(shape[0] * gain) <= HEIGHT_PX
+
+
+def test_overlapping_boxes_of_a_class_are_one() -> None:
+    corners = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10], [50, 50, 60, 60]], float)
+    score, kind = np.array([0.9, 0.8, 0.7, 0.6], np.float32), np.array([0, 0, 1, 0])
+    assert suppressed(corners, score, kind, 0.45) == [0, 2, 3]
+
+
+def test_a_blurred_box_keeps_no_detail() -> None:
+    image = np.random.default_rng(1).integers(0, 255, (90, 90, 3), np.uint8)
+    before = image.copy()
+    blur_box(image, 30, 30, 60, 60)
+    assert image[32:58, 32:58].astype(float).std() < before[32:58, 32:58].astype(float).std() / 2
+    assert np.array_equal(image[:15], before[:15])
+
+
+@pytest.fixture
+def bad_files(tmp_path: Path) -> dict[str, Path]:
+    """Return name → file, one for each way a picture can be no picture."""
+    good = cv2.imencode(".jpg", sample(3).image)[1].tobytes()
+    files = {"truncated": good[: len(good) // 2], "empty": b"", "text": b"not a picture"}
+    paths = {}
+    for name, content in files.items():
+        paths[name] = tmp_path / f"{name}.jpg"
+        paths[name].write_bytes(content)
+    paths["tiny"] = tmp_path / "tiny.png"
+    PillowImage.new("RGB", (1, 1)).save(paths["tiny"])
+    paths["bomb"] = tmp_path / "bomb.png"
+    PillowImage.new("1", (30_000, 30_000)).save(paths["bomb"])
+    paths["absent"] = tmp_path / "absent.jpg"
+    return paths
+
+
+@pytest.mark.parametrize("name", ["truncated", "empty", "text", "tiny", "bomb", "absent"])
+def test_what_is_no_whole_picture_is_refused(bad_files: dict[str, Path], name: str) -> None:
+    with pytest.raises(BadPicture):
+        read_picture(bad_files[name])
+
+
+def test_grey_sixteen_bit_and_turned_pictures_are_read(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 60_000, 40 * 30).reshape(30, 40)
+    cv2.imwrite(str(tmp_path / "deep.png"), ramp.astype(np.uint16))
+    cv2.imwrite(str(tmp_path / "grey.png"), (ramp / 256).astype(np.uint8))
+    for name in ("deep.png", "grey.png"):
+        image = read_picture(tmp_path / name)
+        assert image.shape == (30, 40, 3)
+        assert image.max() > 200
+    turned = PillowImage.new("RGB", (40, 30))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_picture(tmp_path / "turned.jpg").shape == (40, 30, 3)
+
+
+def test_detect_judges_the_good_and_refuses_the_bad(
+    bad_files: dict[str, Path], tmp_path: Path
+) -> None:
+    good = tmp_path / "good.png"
+    cv2.imwrite(str(good), sample(3).image)
+    arguments = ["detect", str(bad_files["truncated"]), str(good), "--least", "0.05", "--json"]
+    done = CliRunner().invoke(models_group, arguments)
+    assert done.exit_code == 1
+    refused, judged = json.loads(done.stdout)
+    assert "picture" in refused["refused"]
+    assert {"label", "hazard", "score", "box_px"} == set(judged["boxes"][0])
+
+
+def test_check_names_licence_and_origin() -> None:
+    done = CliRunner().invoke(models_group, ["check", "--json"])
+    assert done.exit_code == 0
+    hazards = next(row for row in json.loads(done.stdout) if row["model"] == HAZARDS)
+    assert hazards["licence"] == "Apache-2.0"
+    assert "simulator renders" in hazards["trained_on"]
+
+
+def test_real_photographs_are_judged_without_a_refusal() -> None:
+    folder = REAL / "fire_smoke_cctv"
+    if not folder.is_dir():
+        pytest.skip(f"no real photographs at {folder}")
+    done = CliRunner().invoke(models_group, ["detect", str(folder), "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)
