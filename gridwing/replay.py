@@ -97,6 +97,7 @@ def scratch(root: Path, recording: Recording) -> Iterator[Scratch]:
     name = f"replay_{os.getpid()}"
     place = premises(root)
     folder = place.folder(name)
+    _say("making a scratch database and broker")
     with ensure_cluster(root) as cluster:
         cluster.create_database(name)
         broker: Broker | None = None
@@ -110,6 +111,7 @@ def scratch(root: Path, recording: Recording) -> Iterator[Scratch]:
                 save_accounts(connection, [(operator, password_hash(PASSWORD))])
             yield Scratch(broker, urls, folder, free_port(place, name))
         finally:
+            _say("dropping the scratch system")
             if broker is not None:
                 broker.stop(erase=True)
             cluster.drop_database(name)
@@ -141,18 +143,18 @@ async def run(on: Scratch, recording: Recording, rate: float, web: bool) -> dict
     running = [asyncio.ensure_future(part(settings)) for part in (parts.ingest, parts.alerts)]
     if web:
         running.append(asyncio.ensure_future(parts.web(settings)))
-        click.echo(
-            f"console  http://127.0.0.1:{on.http_port}/  account operator, password {PASSWORD}",
-            err=True,
-        )
+        _say(f"console  http://127.0.0.1:{on.http_port}/  account operator, password {PASSWORD}")
+    seconds = (recording.said[-1].at - recording.said[0].at).total_seconds()
+    _say(f"playing {len(recording.said)} messages of {seconds:.0f} s at ×{rate:g}")
     playing = asyncio.ensure_future(_play(on, recording.said, clock))
     try:
         done, _ = await asyncio.wait([playing, *running], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
+        _say("all is said; waiting until nothing changes any more")
         figures = await _drained(on)
         if web:
-            click.echo("the recording has ended; Ctrl-C drops the scratch system", err=True)
+            _say("the recording has ended; Ctrl-C drops the scratch system")
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (playing, *running):
@@ -211,6 +213,10 @@ async def _figures(store: PostgresIngestStore, ledger: PostgresLedger) -> dict[s
         ],
         "ledger_entries": len(entries),
     }
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _print(figures: dict[str, Any]) -> None:
