@@ -42,7 +42,8 @@ def console() -> Iterator[str]:
     else:
         pytest.fail("the demo ended early:\n" + "".join(told))
     demo.send_signal(signal.SIGINT)
-    assert demo.wait(60) == 0
+    demo.communicate(timeout=60)
+    assert demo.returncode == 0
 
 
 @pytest.fixture(scope="module")
