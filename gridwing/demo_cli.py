@@ -12,6 +12,7 @@ from gridwing.cli import fail
 from gridwing.demo import DemoOptions, run_headless, run_live
 from gridwing.inprocess import run_in_process
 from gridwing.premises import SetupError
+from runtime import log
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADLESS_RATE = 30.0
@@ -44,6 +45,7 @@ def demo(
     Without options: a live console until Ctrl-C. Headless: exits 1 if anything was lost, refused
     or broken, and says what.
     """
+    log.set_up("demo", "text")
     measured = headless or in_process
     options = DemoOptions(ROOT, seed, rate or (HEADLESS_RATE if measured else LIVE_RATE))
     try:

@@ -12,6 +12,13 @@ IDLE_LIMIT_WALL_S = 60.0
 CONNECTIONS_LIMIT = 200
 
 
+async def hang_up(talks: set[asyncio.Task[None]]) -> None:
+    """End the conversations still open, before what they draw on is closed."""
+    for talk in talks:
+        talk.cancel()
+    await asyncio.gather(*talks, return_exceptions=True)
+
+
 class SnapshotServer:
     """A small HTTP/1.1 server: GET only, connections kept open as cameras' clients like it."""
 
@@ -20,15 +27,22 @@ class SnapshotServer:
     ) -> None:
         self.cameras, self.clock, self.counters = cameras, clock, counters
         self._open = 0
+        self._talks: set[asyncio.Task[None]] = set()
 
     async def run(self, host: str, port: int) -> None:
         """Serve until cancelled. Raises OSError when the port is taken."""
         server = await asyncio.start_server(self._serve, host, port, limit=REQUEST_LIMIT_BYTES)
         async with server:
-            await server.serve_forever()
+            try:
+                await server.serve_forever()
+            finally:
+                await hang_up(self._talks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
+        talk = asyncio.current_task()
+        assert talk is not None
+        self._talks.add(talk)
         try:
             while self._open <= CONNECTIONS_LIMIT and await self._one(reader, writer):
                 pass
@@ -37,6 +51,7 @@ class SnapshotServer:
         except (asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # asyncio 3.11 would log the cancellation of an open connection as an error
         finally:
+            self._talks.discard(talk)
             self._open -= 1
             writer.close()
 

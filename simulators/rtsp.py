@@ -20,6 +20,7 @@ from av.video.frame import PictureType
 
 from runtime.clock import Clock
 from simulators.camera import FixedCamera
+from simulators.camera_http import hang_up
 from simulators.counters import Counters
 
 FRAMES_PER_S = 5
@@ -189,6 +190,7 @@ class RtspServer:
     def __init__(self, streams: Mapping[str, CameraStream]) -> None:
         self.streams = streams
         self._open = 0
+        self._talks: set[asyncio.Task[None]] = set()
 
     async def run(self, host: str, port: int) -> None:
         """Serve until cancelled. Raises OSError when the port is taken."""
@@ -196,17 +198,26 @@ class RtspServer:
         async with server, asyncio.TaskGroup() as tasks:
             for stream in self.streams.values():
                 tasks.create_task(stream.run())
-            await server.serve_forever()
+            try:
+                await server.serve_forever()
+            finally:
+                await hang_up(self._talks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
+        talk = asyncio.current_task()
+        assert talk is not None
+        self._talks.add(talk)
         session = _Session(self, reader, writer)
         try:
             if self._open <= WATCHERS_LIMIT:
                 await session.converse()
         except (ConnectionError, asyncio.LimitOverrunError, asyncio.IncompleteReadError):
             pass  # the watcher has gone, or talks nonsense: it is hung up on either way
+        except asyncio.CancelledError:
+            pass  # asyncio 3.11 would log the cancellation of an open connection as an error
         finally:
+            self._talks.discard(talk)
             self._open -= 1
             session.leave()
             writer.close()
