@@ -17,6 +17,7 @@ from simulators.phone import LOGINS_AT_ONCE, HttpPhone
 from simulators.responder import Phone
 
 FETCH_TIMEOUT_S = 10.0
+RENDER_THREADS = 2
 KMZ_LIMIT_BYTES = 16 * 1024 * 1024
 
 
@@ -63,6 +64,7 @@ async def simulate(settings: Settings, options: SimulationOptions) -> None:
             state_folder=options.state,
             http_port=options.http_port,
             rtsp_port=options.rtsp_port,
+            render_threads=RENDER_THREADS,
         )
         district = demo_district(options.seed, options.http_port, options.rtsp_port)
         await run(fleet, district, settings.clock(), bus_for, fetch, phone_for)

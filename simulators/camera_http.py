@@ -14,9 +14,11 @@ CONNECTIONS_LIMIT = 200
 
 async def hang_up(talks: set[asyncio.Task[None]]) -> None:
     """End the conversations still open, before what they draw on is closed."""
-    for talk in talks:
-        talk.cancel()
-    await asyncio.gather(*talks, return_exceptions=True)
+    while talks:
+        ending = tuple(talks)
+        for talk in ending:
+            talk.cancel()
+        await asyncio.wait(ending)
 
 
 class SnapshotServer:

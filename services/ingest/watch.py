@@ -225,7 +225,7 @@ class Watch:
             else:
                 waiting.append(candidate)
         self.candidates[sn] = tuple(waiting)
-        self._set_pace(sn, bool(seen.sightings))
+        self._set_pace(sn, any(c.looks[-1].at == at for c in waiting))
         return events
 
     def _view(self, seen: Seen) -> Callable[[float, float], bool]:
