@@ -18,7 +18,7 @@ HEAD = """\
 # Must not be used to judge persons, nor as the only ground for an order.
 licence = "Apache-2.0"
 source = "this project: simulators/render_dataset.py, models/training.py"
-trained_on = "simulator renders, 7,250 pictures of made-up and schematic districts, about 35 minutes on two cores"
+trained_on = "simulator renders: 7,250 pictures, about 35 minutes on two cores"
 """
 
 
