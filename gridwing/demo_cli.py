@@ -1,6 +1,5 @@
 """`gridwing demo`: live with a console, headless with a summary, or all in one process."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from gridwing.cli import fail
 from gridwing.demo import DemoOptions, run_headless, run_live
 from gridwing.inprocess import run_in_process
 from gridwing.premises import SetupError
+from gridwing.stopping import run_until_stopped
 from runtime import log
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,9 +52,9 @@ def demo(
         if in_process:
             figures = run_in_process(options, for_s, say)
         elif headless:
-            figures = asyncio.run(run_headless(options, for_s, say))
+            figures = run_until_stopped(run_headless(options, for_s, say))
         else:
-            asyncio.run(run_live(options, say))
+            run_until_stopped(run_live(options, say))
             return
     except KeyboardInterrupt:
         say("stopped")

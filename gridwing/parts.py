@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from gridwing.app import Deps, create_app
 from gridwing.evidence_sweep import sweep
 from gridwing.eyes import load_eyes, watch_policy
 from gridwing.status import status_server
+from gridwing.stopping import run_until_stopped
 from gridwing.stream import Stream
 from gridwing.web_server import serve
 from runtime import log as logging
@@ -201,19 +201,14 @@ async def web(settings: Settings) -> None:
         )
 
 
-def run_part(name: str, part: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:
-    """Run one part until SIGTERM or Ctrl-C; its own failure ends the process loudly."""
+def run_part(
+    name: str, part: Callable[[Settings], Coroutine[None, None, None]], settings: Settings
+) -> None:
+    """Run one part until it is stopped; its own failure ends the process loudly."""
     logging.set_up(name, settings.log_format)
 
-    async def main() -> None:
-        task = asyncio.ensure_future(part(settings))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
-        try:
-            await task
-        except asyncio.CancelledError:
-            log.info("part stopped")
-
     log.info("part starting", slot=settings.slot)
-    asyncio.run(main())
+    try:
+        run_until_stopped(part(settings))
+    except KeyboardInterrupt:
+        log.info("part stopped")

@@ -10,6 +10,7 @@ from gridwing import parts
 from gridwing.cli import fail
 from gridwing.parts import run_part
 from gridwing.simulation import SimulationOptions, simulate
+from gridwing.stopping import run_until_stopped
 from gridwing.supervisor import PartPlan, Supervisor
 from runtime.settings import Settings
 
@@ -92,6 +93,6 @@ def up() -> None:
             await asyncio.Event().wait()
 
     try:
-        asyncio.run(main())
+        run_until_stopped(main())
     except KeyboardInterrupt:
         click.echo("stopped")

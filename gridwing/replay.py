@@ -27,6 +27,7 @@ from gridwing.broker import Broker, start_broker
 from gridwing.cli import fail
 from gridwing.cluster import DatabaseUrls, ensure_cluster
 from gridwing.premises import SetupError, free_port, premises
+from gridwing.stopping import run_until_stopped
 from runtime import log as logging
 from runtime.access.accounts import Account, password_hash, save_accounts
 from runtime.access.principal import Role
@@ -77,7 +78,7 @@ def replay(files: tuple[Path, ...], rate: float, web: bool, as_json: bool) -> No
             raise NotARecording("the recording holds no device messages")
         logging.set_up("replay", "text")
         with scratch(root, recording) as on:
-            figures = asyncio.run(run(on, recording, rate, web))
+            figures = run_until_stopped(run(on, recording, rate, web))
     except (NotARecording, SetupError) as error:
         fail(str(error), 2)
         return

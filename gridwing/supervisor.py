@@ -17,6 +17,8 @@ import httpx
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
+from gridwing.stopping import SUPERVISED
+
 log = structlog.get_logger(__name__)
 
 RESTART_FIRST_S = 0.5
@@ -142,8 +144,9 @@ class Supervisor:
                 "-m",
                 "gridwing",
                 *plan.arguments,
-                env=dict(plan.environment),
-                stdin=asyncio.subprocess.DEVNULL,
+                env={**plan.environment, SUPERVISED: "1"},
+                # Never written to: its end tells the part that this process is gone.
+                stdin=asyncio.subprocess.PIPE,
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,

@@ -16,34 +16,36 @@ from gridwing.needs import find_chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "docs" / "screens"
-START_S = 120.0
+START_S, STOP_S = 120.0, 60.0
 INCIDENT_MS = 150_000
 
 
 @pytest.fixture(scope="module")
-def console() -> Iterator[str]:
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a live demo at ×20; stop it as Ctrl-C does and look at its end."""
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "gridwing", "demo", "--rate", "20"],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert demo.stderr is not None
-    told: list[str] = []
+    # A file, not a pipe: a pipe nobody reads would hold up the demo as soon as it is full.
+    told = tmp_path_factory.mktemp("demo") / "stderr.txt"
+    with told.open("w", encoding="utf-8") as sink:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "gridwing", "demo", "--rate", "20"], cwd=ROOT, stderr=sink
+        )
+    try:
+        yield _address(demo, told)
+        demo.send_signal(signal.SIGINT)
+        demo.wait(STOP_S)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert demo.returncode == 0, told.read_text(encoding="utf-8")
+
+
+def _address(demo: subprocess.Popen[bytes], told: Path) -> str:
     deadline = time.monotonic() + START_S
-    for line in demo.stderr:
-        told.append(line)
-        if found := re.search(r"console\s+(http://\S+?)/\s", line):
-            yield found[1]
-            break
-        if time.monotonic() > deadline:
-            break
-    else:
-        pytest.fail("the demo ended early:\n" + "".join(told))
-    demo.send_signal(signal.SIGINT)
-    demo.communicate(timeout=60)
-    assert demo.returncode == 0
+    while demo.poll() is None and time.monotonic() < deadline:
+        if found := re.search(r"console\s+(http://\S+?)/\s", told.read_text(encoding="utf-8")):
+            return found[1]
+        time.sleep(0.2)
+    pytest.fail("no console came up:\n" + told.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

@@ -41,10 +41,12 @@ def test_one_seed_gives_one_ledger() -> None:
 
 
 def test_killed_parts_come_back_and_nothing_is_lost() -> None:
-    process = demo("--headless", "--for", "50", "--seed", "7")
     pids = premises(ROOT).folder("demo") / "parts.json"
+    pids.unlink(missing_ok=True)
+    process = demo("--headless", "--for", "50", "--seed", "7")
     deadline = time.monotonic() + 90
     while not pids.is_file() or len(json.loads(pids.read_text())) < len(PARTS):
+        assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(15)
