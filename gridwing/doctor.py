@@ -33,7 +33,6 @@ class Finding:
     `required` is false for what only the tests or the web build use.
     """
 
-
     name: str
     ok: bool
     detail: str
