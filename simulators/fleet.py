@@ -42,6 +42,8 @@ TICK_WALL_S = 0.05
 """Devices wake this often at most: at high rates each waking lives through several steps."""
 ANSWER_TIMEOUT_S = 20.0
 ANSWER_TIMEOUT_WALL_S = 4.0
+DRC_HZ, DRC_LEAST_HZ, DRC_WALL_HZ = 5.0, 1.0, 30.0
+"""Poses a clock second in flight: fewer at high rates, so that a wall second stays bounded."""
 LOGIN_APART_WALL_S = 0.25
 CLEAR_OF_CLOSED_M = 40.0
 
@@ -137,7 +139,10 @@ def _start_docks(
 
 def _dock(ground: _Ground, dock: Dock, drone: Drone) -> tuple[DockMachine, Path]:
     rate = ground.clock.rate
-    policy = DockPolicy(answer_timeout_s=max(ANSWER_TIMEOUT_S, ANSWER_TIMEOUT_WALL_S * rate))
+    policy = DockPolicy(
+        answer_timeout_s=max(ANSWER_TIMEOUT_S, ANSWER_TIMEOUT_WALL_S * rate),
+        drc_hz=min(DRC_HZ, max(DRC_LEAST_HZ, DRC_WALL_HZ / rate)),
+    )
     memory = ground.options.state_folder / f"{dock.sn}.json"
     state = load(memory, DockState)
     if state is None:

@@ -24,7 +24,7 @@ from simulators.reply import Reply
 
 log = structlog.get_logger(__name__)
 
-BATCH_MESSAGES = 10
+BATCH_MESSAGES = 100
 EVENT_TRIES = 10
 EVENT_AGAIN_S = 5.0
 EVENT_AGAIN_WALL_S = 2.0

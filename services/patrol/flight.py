@@ -227,7 +227,7 @@ def _progressed(flight: Flight, event: FlightProgressed, at: datetime) -> Flight
     if departed and state is not MissionState.DIVERTED:
         off_ground = event.step is None or event.step >= _AIRBORNE_STEP
         state = MissionState.FLYING if off_ground else MissionState.EXECUTING
-    recovery, diverted_for = flight.last(Step.RECOVERY), flight.diverted_for
+    recovery, diverted_for = flight.since_diversion(Step.RECOVERY), flight.diverted_for
     resumed = recovery is not None and at > recovery.intended_at and event.status == "in_progress"
     if state is MissionState.DIVERTED and resumed:
         state, diverted_for = MissionState.FLYING, None

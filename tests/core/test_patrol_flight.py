@@ -232,6 +232,14 @@ def test_a_second_diversion_pauses_anew() -> None:
     assert decide(look, View(other=again), later(20), PATIENCE) is None
 
 
+def test_progress_after_an_earlier_recovery_does_not_end_a_second_diversion() -> None:
+    first = (*ASIDE, meant(Step.PAUSE), answered(Step.PAUSE), meant(Step.RECOVERY))
+    resumed = (*first, answered(Step.RECOVERY), progress("in_progress"))
+    again = told(PATROL, *resumed, MissionDiverted("m1", "m3", (), ""), progress("in_progress"))
+    assert again.state is MissionState.DIVERTED
+    assert again.diverted_for == "m3"
+
+
 def test_a_look_from_the_dock_starts_over_the_target_and_comes_home() -> None:
     flown = (
         meant(Step.TAKEOFF_TO_POINT, LOOK),
