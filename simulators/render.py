@@ -6,7 +6,7 @@ projection is geo.camera's pinhole, so a box's ground contact inverts through ge
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ FAR_M = 900.0
 TEXTURE_PX = 512
 TEXTURE_M_PER_PX = 0.25
 TILES_AT_ONCE = 4
+STEEP = 0.2
 VISIBLE_ALPHA = 0.18
 
 
@@ -179,12 +180,18 @@ def _vary(
 def _project(view: View, pinhole: Pinhole, corners: Floats) -> NDArray[np.int32] | None:
     """Return fixed-point pixels (3 fractional bits) of a polygon (n, 3) clipped to the frustum."""
     seen = (corners - (view.x_m, view.y_m, view.height_agl_m)) @ pinhole.axes().T
-    planes = _frustum(view, pinhole)
+    return _clipped(view, pinhole, seen, _frustum(view, pinhole))
+
+
+def _clipped(
+    view: View, pinhole: Pinhole, seen: Floats, planes: Floats
+) -> NDArray[np.int32] | None:
+    """Return fixed-point pixels of a polygon (n, 3) in camera axes, None when all is outside."""
     inside = seen @ planes[:, :3].T >= planes[:, 3]
     if not inside.any(0).all():
         return None
     if not inside.all():
-        for plane in planes:
+        for plane in planes[~inside.all(0)]:
             seen = _clip(seen, plane)
             if len(seen) < 3:
                 return None
@@ -237,40 +244,55 @@ def _noise_tile(seed: int) -> NDArray[np.uint8]:
     return _TEXTURES[key]
 
 
+@lru_cache(TEXTURES_LIMIT)
+def _noise_sheet(seed: int) -> NDArray[np.uint8]:
+    """Return enough tiles side by side that a picture of a few needs no wrapping round."""
+    return np.tile(_noise_tile(seed), (TILES_AT_ONCE + 1, TILES_AT_ONCE + 1))
+
+
 def _texture(image: Image, view: View, pinhole: Pinhole, seed: int) -> None:
     """Multiply the ground by a noise texture that lies on it in world coordinates."""
-    tile = _noise_tile(seed)
     h, w = image.shape[:2]
-    rows = np.arange(0, h, 4)
-    columns = np.arange(0, w, 4)
-    u, v = np.meshgrid(columns, rows)
-    rays = pinhole.rays(u, v)
-    down = np.minimum(rays[..., 2], -1e-3)
-    scale = view.height_agl_m / -down
-    gx = ((view.x_m + rays[..., 0] * scale) / TEXTURE_M_PER_PX).astype(np.float32)
-    gy = ((view.y_m + rays[..., 1] * scale) / TEXTURE_M_PER_PX).astype(np.float32)
-    grain = _grain(tile, gx, gy, (w, h))
-    shade = cv2.merge([grain, grain, grain])
-    cv2.multiply(image, shade, image, scale=1 / 128)
+    grain = _grain_below(view, pinhole, seed, (w, h))
+    if grain is None:
+        grain = _grain_ahead(view, pinhole, seed, (w, h))
+    cv2.multiply(image, cv2.merge([grain, grain, grain]), image, scale=1 / 128)
 
 
-def _grain(
-    tile: NDArray[np.uint8],
-    gx: NDArray[np.float32],
-    gy: NDArray[np.float32],
-    size: tuple[int, int],
+def _texture_at(view: View, rays: Floats) -> NDArray[np.float32]:
+    """Return texture coordinates (…, 2) of where rays meet the ground."""
+    scale = view.height_agl_m / -np.minimum(rays[..., 2], -1e-3)
+    places = (view.x_m, view.y_m) + rays[..., :2] * scale[..., None]
+    return np.asarray(places / TEXTURE_M_PER_PX, np.float32)
+
+
+def _grain_below(
+    view: View, pinhole: Pinhole, seed: int, size: tuple[int, int]
+) -> NDArray[np.uint8] | None:
+    """Return the texture as a picture of one flat piece; None where it shows too far."""
+    w, h = size
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
+    rays = pinhole.rays(corners[:, 0], corners[:, 1])
+    if rays[:, 2].max() > -STEEP:
+        return None
+    places = _texture_at(view, rays)
+    places -= TEXTURE_PX * np.floor(places.min(0) / TEXTURE_PX)
+    if places.max() >= TILES_AT_ONCE * TEXTURE_PX:
+        return None
+    onto = cv2.getPerspectiveTransform(corners, places)
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(_noise_sheet(seed), onto, size, flags=how), np.uint8)
+
+
+def _grain_ahead(
+    view: View, pinhole: Pinhole, seed: int, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Return the tile seen at texture coordinates given for every fourth pixel, at full size."""
-    gx -= np.float32(TEXTURE_PX * np.floor(float(gx.min()) / TEXTURE_PX))
-    gy -= np.float32(TEXTURE_PX * np.floor(float(gy.min()) / TEXTURE_PX))
-    fine_x, fine_y = cv2.resize(gx, size), cv2.resize(gy, size)
-    reach = max(float(gx.max()), float(gy.max())) / TEXTURE_PX
-    if reach < TILES_AT_ONCE:
-        # Looking down: a sheet of a few tiles holds all of it, and nothing has to wrap round.
-        sheet = np.tile(tile, (int(reach) + 2, int(reach) + 2))
-        return np.asarray(cv2.remap(sheet, fine_x, fine_y, cv2.INTER_LINEAR), np.uint8)
-    fine_x, fine_y = np.mod(fine_x, TEXTURE_PX), np.mod(fine_y, TEXTURE_PX)
-    grain = cv2.remap(tile, fine_x, fine_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    """Return the texture up to the horizon, its coordinates worked out for every fourth pixel."""
+    w, h = size
+    u, v = np.meshgrid(np.arange(0, w, 4), np.arange(0, h, 4))
+    fine = cv2.resize(_texture_at(view, pinhole.rays(u, v)), size)
+    x, y = np.mod(fine[..., 0], TEXTURE_PX), np.mod(fine[..., 1], TEXTURE_PX)
+    grain = cv2.remap(_noise_tile(seed), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     return np.asarray(grain, np.uint8)
 
 
@@ -283,38 +305,59 @@ def _buildings(
     colours: dict[str, tuple[int, int, int]],
 ) -> None:
     eye = np.array([view.x_m, view.y_m])
+    axes, planes = pinhole.axes().T, _frustum(view, pinhole)
     for shape in sorted(tall, key=lambda s: -float(np.hypot(*(s.ring.mean(0) - eye)))):
+        ring = shape.ring[:-1] if np.allclose(shape.ring[0], shape.ring[-1]) else shape.ring
+        n, away = len(ring), ring - eye
+        seen = np.empty((2 * n, 3))
+        seen[:n, :2] = seen[n:, :2] = away
+        seen[:n, 2], seen[n:, 2] = -view.height_agl_m, shape.height_m - view.height_agl_m
+        seen = seen @ axes
+        if not (seen @ planes[:, :3].T >= planes[:, 3]).any(0).all():
+            continue
         looks = np.random.default_rng(abs(hash((round(shape.ring[0, 0]), round(shape.ring[0, 1])))))
         colour = np.asarray(_vary(colours["building"], looks, 26))
-        ring = shape.ring[:-1] if np.allclose(shape.ring[0], shape.ring[-1]) else shape.ring
-        for a, b in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-            middle = (a + b) / 2 - eye
-            normal = np.array([b[1] - a[1], a[0] - b[0]])
-            facing = abs(float(normal @ middle)) / (np.hypot(*normal) * np.hypot(*middle) + 1e-6)
-            wall = np.array([[*a, 0.0], [*b, 0.0], [*b, shape.height_m], [*a, shape.height_m]])
-            _face(image, wall_m, view, pinhole, wall, colour * (0.55 + 0.35 * facing))
-        roof = np.column_stack([ring, np.full(len(ring), shape.height_m)])
+        near_m = np.hypot(away[:, 0], away[:, 1])
+        facing = _facing(away)
+        for i in np.flatnonzero(facing >= 0):
+            j = (i + 1) % n
+            fixed = _clipped(view, pinhole, seen[[i, j, n + j, n + i]], planes)
+            shade = colour * (0.55 + 0.35 * facing[i])
+            _face(image, wall_m, fixed, shade, min(near_m[i], near_m[j]))
         roof_colour = _vary(
             ((70, 82, 150), (120, 120, 124), (150, 140, 120))[looks.integers(3)], looks, 18
         )
-        _face(image, wall_m, view, pinhole, roof, np.asarray(roof_colour, float))
+        if view.height_agl_m > shape.height_m:
+            fixed = _clipped(view, pinhole, seen[n:], planes)
+            _face(image, wall_m, fixed, np.asarray(roof_colour, float), near_m.min())
+
+
+def _facing(away: Floats) -> Floats:
+    """Return for each wall of a ring (n, 2) seen from the origin how squarely it faces there.
+
+    The cosine between wall and sight; -1 for walls that face away, which the others hide.
+    """
+    after = np.roll(away, -1, axis=0)
+    middle, along = (away + after) / 2, after - away
+    normal = np.column_stack([along[:, 1], -along[:, 0]])
+    anticlockwise = (away[:, 0] * after[:, 1] - away[:, 1] * after[:, 0]).sum() > 0
+    towards = -(normal * middle).sum(1) * (1.0 if anticlockwise else -1.0)
+    lengths = np.hypot(*normal.T) * np.hypot(*middle.T) + 1e-6
+    return np.where(towards > 0, np.abs(towards) / lengths, -1.0)
 
 
 def _face(
     image: Image,
     wall_m: NDArray[np.float32],
-    view: View,
-    pinhole: Pinhole,
-    corners: Floats,
+    fixed: NDArray[np.int32] | None,
     colour: Floats,
+    distance_m: float,
 ) -> None:
-    fixed = _project(view, pinhole, corners)
     if fixed is None:
         return
     b, g, r = np.clip(colour, 0, 255)
     cv2.fillPoly(image, [fixed], (int(b), int(g), int(r)), cv2.LINE_AA, 3)
-    nearest_m = float(np.hypot(corners[:, 0] - view.x_m, corners[:, 1] - view.y_m).min())
-    cv2.fillPoly(wall_m, [fixed], nearest_m, cv2.LINE_8, 3)
+    cv2.fillPoly(wall_m, [fixed], float(distance_m), cv2.LINE_8, 3)
 
 
 def _reach_m(view: View) -> float:

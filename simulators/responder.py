@@ -60,7 +60,7 @@ class ResponderPolicy:
     """Clock seconds unless the name says wall."""
 
     poll_s: float = 5.0
-    poll_wall_s: float = 2.0
+    poll_wall_s: float = 3.0
     react_s: tuple[float, float] = (20.0, 60.0)
     refuse_share: float = 0.03
     ignore_share: float = 0.03

@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 ACTOR = "watch"
 PIXELS_LIMIT = 40_000_000
 READ_LIMIT = 500
-TEND_EVERY_S = 2.0
+TEND_EVERY_S, TEND_EVERY_WALL_S = 2.0, 0.3
 EVIDENCE_QUALITY = 85
 COVERING_PITCH_DEG = -60.0
 Image = NDArray[np.uint8]
@@ -387,7 +387,7 @@ async def run(watch: Watch, inbox: FrameInbox, refuse: Callable[[str, str], None
         while True:
             await watch.catch_up()
             await watch.overdue_looks()
-            await watch.clock.sleep(TEND_EVERY_S)
+            await watch.clock.sleep(max(TEND_EVERY_S, TEND_EVERY_WALL_S * watch.clock.rate))
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(tend())

@@ -2,8 +2,10 @@
 
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import psycopg
@@ -17,6 +19,7 @@ from services.patrol.looks import WantedLook
 from services.patrol.schedule import CellVisits
 
 FLIGHTS_LISTED_LIMIT = 200
+FLIGHTS_READ_LIMIT = 256
 
 
 class DroneTakenError(Exception):
@@ -80,6 +83,12 @@ def wayline_key(secret: str, mission_id: str) -> str:
     return hmac.new(secret.encode(), mission_id.encode(), hashlib.sha256).hexdigest()[:32]
 
 
+@lru_cache(FLIGHTS_READ_LIMIT)
+def _flight(text: str) -> Flight:
+    """Read a stored flight; the same text is read anew each tick while nothing happens to it."""
+    return from_plain(Flight, json.loads(text))
+
+
 class PostgresPatrolStore:
     """Raises psycopg errors when the database is away; the part's supervisor starts it again."""
 
@@ -92,30 +101,31 @@ class PostgresPatrolStore:
 
     async def open_flights(self) -> list[Flight]:
         rows = await self._rows(
-            "SELECT flight FROM patrol_flight WHERE open ORDER BY planned_at, mission_id"
+            "SELECT flight::text FROM patrol_flight WHERE open ORDER BY planned_at, mission_id"
         )
-        return [from_plain(Flight, row[0]) for row in rows]
+        return [_flight(row[0]) for row in rows]
 
     async def flights(self, limit: int = FLIGHTS_LISTED_LIMIT) -> list[Flight]:
         rows = await self._rows(
-            "SELECT flight FROM patrol_flight ORDER BY planned_at DESC, mission_id LIMIT %s",
+            "SELECT flight::text FROM patrol_flight ORDER BY planned_at DESC, mission_id LIMIT %s",
             [limit],
         )
-        return [from_plain(Flight, row[0]) for row in rows]
+        return [_flight(row[0]) for row in rows]
 
     async def flight(self, mission_id: str) -> Flight | None:
         rows = await self._rows(
-            "SELECT flight FROM patrol_flight WHERE mission_id = %s", [mission_id]
+            "SELECT flight::text FROM patrol_flight WHERE mission_id = %s", [mission_id]
         )
-        return from_plain(Flight, rows[0][0]) if rows else None
+        return _flight(rows[0][0]) if rows else None
 
     async def locked(self, tx: Transaction, mission_id: str) -> Flight | None:
         row = await (
             await tx.connection.execute(
-                "SELECT flight FROM patrol_flight WHERE mission_id = %s FOR UPDATE", [mission_id]
+                "SELECT flight::text FROM patrol_flight WHERE mission_id = %s FOR UPDATE",
+                [mission_id],
             )
         ).fetchone()
-        return from_plain(Flight, row[0]) if row else None
+        return _flight(row[0]) if row else None
 
     async def carrier_of(self, tx: Transaction, look_mission_id: str) -> str | None:
         row = await (
