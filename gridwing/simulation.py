@@ -17,6 +17,7 @@ from simulators.phone import LOGINS_AT_ONCE, HttpPhone
 from simulators.responder import Phone
 
 FETCH_TIMEOUT_S = 10.0
+CONNECTIONS_LIMIT = 4
 RENDER_THREADS = 2
 KMZ_LIMIT_BYTES = 16 * 1024 * 1024
 
@@ -48,7 +49,12 @@ async def simulate(settings: Settings, options: SimulationOptions) -> None:
 
     async with (
         status_server(settings.status_port, REGISTRY, lambda: True),
-        httpx.AsyncClient(base_url=options.api, trust_env=False, timeout=FETCH_TIMEOUT_S) as client,
+        httpx.AsyncClient(
+            base_url=options.api,
+            trust_env=False,
+            timeout=FETCH_TIMEOUT_S,
+            limits=httpx.Limits(max_connections=CONNECTIONS_LIMIT),
+        ) as client,
     ):
 
         async def fetch(address: str) -> bytes:

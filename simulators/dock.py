@@ -69,7 +69,7 @@ class DockPolicy:
     drc_hz: float = 5.0
     drc_at_start: bool = True
     charge_pct_s: float = 0.0365
-    frame_every_s: float = 3.0
+    frame_every_s: float = 4.0
     frame_every_holding_s: float = 1.5
 
 

@@ -42,7 +42,7 @@ from simulators.weather import Weather
 REMOTE_PRODUCT = ("2", 144, 0)
 TICKS_PER_S = round(1.0 / STEP_S)
 OSD_EVERY_TICKS = 2 * TICKS_PER_S
-FRAME_EVERY_TICKS = 3 * TICKS_PER_S
+FRAME_EVERY_TICKS = 6 * TICKS_PER_S
 SWITCHED_ON_S = 30.0
 """The aircraft is on this long before take-off and after landing."""
 HEIGHT_ELLIPSOID_M = 11.0

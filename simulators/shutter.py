@@ -1,10 +1,11 @@
 """Taking pictures: draw what a lens sees, note who looked at what, hand the JPEG on.
 
-Drawing runs in a thread where there is one (`pool`), inline where time is virtual. A drone whose
-last picture is still being drawn skips one, as a camera that is still writing would.
+Drawing runs in a thread where there is one (`pool`), inline where time is virtual. A drone with
+PICTURES_WAITING_LIMIT pictures still to be drawn skips one, as a camera that still writes would.
 """
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from simulators.world import Standing, World
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 JPEG_QUALITY = 80
+PICTURES_WAITING_LIMIT = 6
 GROUND_SHARE_NADIR, GROUND_SHARE_TILTED = 0.9, 1.7
 """How far the ground is gathered per metre of height: the picture's corner, looking down or not."""
 NADIR_BELOW_DEG, TILTED_BELOW_DEG = -80.0, -45.0
@@ -76,7 +78,8 @@ class Shutter:
         self.seed, self.pool = seed, pool
         self.noise = PoseNoise()
         self._chance = Random(f"{seed}/pose")
-        self._busy: set[str] = set()
+        self._waiting: Counter[str] = Counter()
+        self._turn: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def release(
         self,
@@ -87,10 +90,10 @@ class Shutter:
         tasks: asyncio.TaskGroup,
     ) -> None:
         """Take one picture; it is published when drawn."""
-        if drone.sn in self._busy:
+        if self._waiting[drone.sn] >= PICTURES_WAITING_LIMIT:
             self.counters.add("frames_skipped")
             return
-        self._busy.add(drone.sn)
+        self._waiting[drone.sn] += 1
         pose = self.pose(drone, flying, at)
         tasks.create_task(self._take(drone.sn, pose, flying, flight_id))
 
@@ -109,15 +112,16 @@ class Shutter:
 
     async def _take(self, sn: str, pose: FramePose, flying: Flying, flight_id: str | None) -> None:
         try:
-            jpeg = await self.picture(sn, pose, flying.motion.x_m, flying.motion.y_m)
-            told = measured(pose, self.noise, self._chance)
-            payload = encode_frame(sn, pose.at, jpeg, told, flight_id)
-            await self.bus.publish(topics.frame(sn), payload, qos=0)
+            async with self._turn[sn]:
+                jpeg = await self.picture(sn, pose, flying.motion.x_m, flying.motion.y_m)
+                told = measured(pose, self.noise, self._chance)
+                payload = encode_frame(sn, pose.at, jpeg, told, flight_id)
+                await self.bus.publish(topics.frame(sn), payload, qos=0)
             self.counters.add("frames_sent")
         except ConnectionError:
             self.counters.add("frames_skipped")
         finally:
-            self._busy.discard(sn)
+            self._waiting[sn] -= 1
 
     async def picture(
         self, looker: str, pose: FramePose, x_m: float, y_m: float, look: bool = True

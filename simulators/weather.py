@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from random import Random
 
 from simulators.kinematics import Wind
@@ -47,11 +48,13 @@ class Weather:
         bearing = math.radians(self._from_deg + 25.0 * math.sin(t / 7200.0 + p[3]))
         wind = Wind(-speed * math.sin(bearing), -speed * math.cos(bearing))
         warmth_c = 26.0 + 4.0 * math.sin(t / 13_750.0 + p[4])
-        rain = self._rain(t)
+        rain = _rain(self._seed, int(t // RAIN_SPELL_S))
         return Sky(wind, rain, warmth_c, 62.0 + 12.0 * rain)
 
-    def _rain(self, t: float) -> int:
-        draw = Random(f"{self._seed}/rain/{int(t // RAIN_SPELL_S)}").random()
-        if draw < MODERATE_RAIN_SHARE:
-            return 2
-        return 1 if draw < LIGHT_RAIN_SHARE else 0
+
+@lru_cache(2)
+def _rain(seed: int, spell: int) -> int:
+    draw = Random(f"{seed}/rain/{spell}").random()
+    if draw < MODERATE_RAIN_SHARE:
+        return 2
+    return 1 if draw < LIGHT_RAIN_SHARE else 0

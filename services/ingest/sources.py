@@ -5,8 +5,11 @@ time is dropped by that one rule and counted, never silently.
 """
 
 import asyncio
+import ssl
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import cv2
@@ -23,6 +26,7 @@ HTTP_TIMEOUT_S = 5.0
 BACKOFF_FIRST_S = 1.0
 BACKOFF_LAST_S = 30.0
 RTSP_TIMEOUT_MS = 5000
+FLOWN_LIMIT = 16
 
 
 @dataclass(slots=True)
@@ -38,27 +42,39 @@ class Pace:
 
 
 class FrameInbox:
-    """The newest frame of each device, taken in order of arrival. Holds one frame a device."""
+    """Frames waiting to be judged, devices in turn.
+
+    Of a fixed camera only the newest counts. A frame taken in flight shows ground that no later one
+    shows, so up to `FLOWN_LIMIT` of a device wait; then its oldest is dropped.
+    """
 
     def __init__(self) -> None:
-        self._newest: dict[str, Frame] = {}
+        self._waiting: dict[str, deque[Frame]] = {}
         self._ready = asyncio.Event()
         self.taken = 0
         self.dropped = 0
         self.refused = 0
 
     def put(self, frame: Frame) -> None:
-        if self._newest.pop(frame.device_sn, None) is not None:
+        waiting = self._waiting.setdefault(frame.device_sn, deque())
+        if len(waiting) >= (1 if frame.pose is None else FLOWN_LIMIT):
+            waiting.popleft()
             self.dropped += 1
-        self._newest[frame.device_sn] = frame
+        waiting.append(frame)
         self._ready.set()
 
     async def take(self) -> Frame:
-        while not self._newest:
+        """Return the oldest frame of the device whose turn it is."""
+        while not self._waiting:
             self._ready.clear()
             await self._ready.wait()
         self.taken += 1
-        return self._newest.pop(next(iter(self._newest)))
+        sn, waiting = next(iter(self._waiting.items()))
+        del self._waiting[sn]
+        frame = waiting.popleft()
+        if waiting:
+            self._waiting[sn] = waiting
+        return frame
 
 
 async def hear_frames(bus: Bus, inbox: FrameInbox, refuse: Callable[[str, str], None]) -> None:
@@ -181,9 +197,13 @@ async def pull_cameras(
     refuse: Callable[[str, str], None],
 ) -> None:
     """Read every camera with an http:// or rtsp:// address until cancelled."""
-    async with httpx.AsyncClient(trust_env=False) as client, asyncio.TaskGroup() as tasks:
+    trusted = ssl.create_default_context()
+    async with AsyncExitStack() as clients, asyncio.TaskGroup() as tasks:
         for camera in cameras:
             if camera.address.startswith("http"):
+                # One each: a shared client looks at every camera's connection for each request.
+                client = httpx.AsyncClient(trust_env=False, verify=trusted)
+                await clients.enter_async_context(client)
                 tasks.create_task(pull_http(camera, client, inbox, pace, clock, refuse))
             elif camera.address.startswith("rtsp"):
                 tasks.create_task(pull_rtsp(camera, inbox, pace, clock, refuse))
