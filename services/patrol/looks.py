@@ -97,6 +97,15 @@ def in_order(queue: Sequence[WantedLook], at: datetime, policy: PatrolPolicy) ->
     )
 
 
+def may_divert(look: WantedLook, at: datetime, policy: PatrolPolicy) -> bool:
+    """Tell whether a patrol may be turned aside: at once to confirm, for the rest after a wait.
+
+    What was handled can wait for a dock to be free; patrols cut short for it leave cells unseen.
+    """
+    waited_s = (at - look.wanted_at).total_seconds()
+    return look.purpose is MissionPurpose.CONFIRM or waited_s >= policy.verify_diverts_after_s
+
+
 def _alike(a: HazardKind, b: HazardKind) -> bool:
     """Smoke and the fire under it are one happening."""
     return a is b or {a, b} == {HazardKind.FIRE, HazardKind.SMOKE}

@@ -30,7 +30,7 @@ from services.patrol.dock_state import heard
 from services.patrol.flight import Flight, Step, touched
 from services.patrol.fold import Fold
 from services.patrol.gate import refusals
-from services.patrol.looks import WantedLook, in_order
+from services.patrol.looks import WantedLook, in_order, may_divert
 from services.patrol.plan import PatrolGround, Sortie, wayline
 from services.patrol.policy import PatrolPolicy, patience_s
 from services.patrol.store import DroneTakenError, PatrolStore
@@ -133,7 +133,9 @@ class Planner:
             if any(_same_errand(f.mission, look) for f in flights):
                 continue
             target = around.ground.local(look.target)
-            candidates = [*self._idle(flights, at), *self._airborne(flights, at)]
+            candidates = self._idle(flights, at)
+            if may_divert(look, at, around.policy):
+                candidates += self._airborne(flights, at)
             # Most looks are judged well before their limit; the reserve covers the others.
             look_s = self._commander.patience.look_s * around.policy.look_budget_share
             choice = divert.choose(around.ground, target, candidates, look_s)

@@ -72,6 +72,7 @@ class PatrolPolicy:
     look_tries: int = 3
     confirm_expiry_s: float = 900.0
     verify_expiry_s: float = 3600.0
+    verify_diverts_after_s: float = 900.0
     looks_limit: int = 200
 
 

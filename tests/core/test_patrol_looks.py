@@ -7,7 +7,7 @@ from domain.events import HazardRaised, VerificationRequested
 from domain.hazard import Hazard, HazardKind
 from domain.mission import MissionPurpose
 from domain.place import ErrorEllipse
-from services.patrol.looks import WantedLook, already_wanted, in_order, wanted
+from services.patrol.looks import WantedLook, already_wanted, in_order, may_divert, wanted
 from services.patrol.policy import PatrolPolicy
 from tests.core.patrol_scene import EPOCH, FRAME
 
@@ -86,3 +86,10 @@ def test_each_try_is_a_mission_of_its_own() -> None:
     assert look.mission_id() != again.mission_id()
     assert again.given_by(look.mission_id())
     assert not look.given_by(again.mission_id())
+
+
+def test_a_verification_turns_a_patrol_aside_only_after_a_wait() -> None:
+    assert may_divert(confirm(), EPOCH, POLICY)
+    assert not may_divert(asked(), EPOCH, POLICY)
+    late = EPOCH + timedelta(seconds=POLICY.verify_diverts_after_s)
+    assert may_divert(asked(), late, POLICY)
