@@ -7,11 +7,17 @@ from typing import Any
 
 import click
 
-from models.catalogue import HAZARDS, WeightsError, cards, whole
+from models.catalogue import HAZARDS, THINGS, WeightsError, cards, whole
 from models.labels import KIND_OF
 from models.onnx_centre import CentreDetector
+from models.onnx_nanodet import NanoDetector
 from models.pictures import VIDEO_SUFFIXES, BadPicture, Image, read_picture, read_video_frames
+from models.slices import Detector, detect_sliced
 
+DETECTORS: dict[str, type[CentreDetector | NanoDetector]] = {
+    HAZARDS: CentreDetector,
+    THINGS: NanoDetector,
+}
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 
@@ -55,17 +61,24 @@ def check(as_json: bool) -> None:
 
 @models_group.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", default=HAZARDS, show_default=True, help="Which weights.")
+@click.option(
+    "--model",
+    type=click.Choice((THINGS, HAZARDS)),
+    default=THINGS,
+    show_default=True,
+    help=f"{THINGS}: people and vehicles, real pictures. {HAZARDS}: the simulated district.",
+)
 @click.option("--least", type=click.FloatRange(0.01, 1.0), help="Show boxes from this score on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def detect(paths: tuple[Path, ...], model: str, least: float | None, as_json: bool) -> None:
     """Print label, hazard kind, score and box for every picture, folder or video in PATHS.
 
-    A file that is no whole picture is refused with its reason and the rest go on; the exit code is
-    then 1.
+    Large pictures are also looked at piece by piece. The hazard network has seen nothing but
+    renders: its word on a photograph is worth little (docs/models.md has the figures). A file that
+    is no whole picture is refused with its reason and the rest go on; the exit code is then 1.
     """
     try:
-        detector = CentreDetector(model, least=least)
+        detector = DETECTORS[model](model, least=least)
     except WeightsError as error:
         raise click.ClickException(str(error)) from error
     results = [_judged(detector, path) for path in _expanded(paths)]
@@ -87,7 +100,7 @@ def _expanded(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield path
 
 
-def _judged(detector: CentreDetector, path: Path) -> dict[str, Any]:
+def _judged(detector: Detector, path: Path) -> dict[str, Any]:
     try:
         if path.suffix.lower() in VIDEO_SUFFIXES:
             frames = read_video_frames(path)
@@ -97,7 +110,7 @@ def _judged(detector: CentreDetector, path: Path) -> dict[str, Any]:
         return {"path": str(path), "refused": str(error)}
 
 
-def _boxes(detector: CentreDetector, image: Image) -> list[dict[str, Any]]:
+def _boxes(detector: Detector, image: Image) -> list[dict[str, Any]]:
     return [
         {
             "label": box.label,
@@ -105,7 +118,7 @@ def _boxes(detector: CentreDetector, image: Image) -> list[dict[str, Any]]:
             "score": round(box.score, 3),
             "box_px": [round(v, 1) for v in (box.x0_px, box.y0_px, box.x1_px, box.y1_px)],
         }
-        for box in detector.detect(image)
+        for box in detect_sliced(detector, image)
     ]
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import onnxruntime
+if TYPE_CHECKING:
+    import onnxruntime
 
 WEIGHTS = Path(__file__).parent / "weights"
 HAZARDS = "gridwing-hazards"
+THINGS = "nanodet"
 FACES = "centerface"
 
 
@@ -75,8 +77,10 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def session(name: str, threads: int = 1) -> onnxruntime.InferenceSession:
+def session(name: str, threads: int = 1) -> "onnxruntime.InferenceSession":
     """Load a model for the CPU. One thread makes results repeat exactly. Raises WeightsError."""
+    import onnxruntime  # noqa: PLC0415  (half a second that listing cards need not wait for)
+
     found = card(name)
     if not whole(found):
         raise WeightsError(f"{found.path.name} is missing or differs from its card")

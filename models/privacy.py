@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.boxes import suppressed
 from models.catalogue import FACES, card, session
-from models.onnx_centre import suppressed
 
 Image = NDArray[np.uint8]
 STRIDE = 4

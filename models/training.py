@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (torch's own habit)
 
-from models.onnx_centre import HEIGHT_PX, STRIDE, WIDTH_PX, letterboxed
+from models.boxes import letterboxed
+from models.onnx_centre import HEIGHT_PX, STRIDE, WIDTH_PX
 
 Say = Callable[[str], None]
 COLUMNS, ROWS = WIDTH_PX // STRIDE, HEIGHT_PX // STRIDE
@@ -105,7 +106,7 @@ def load_pictures(folders: Sequence[Path]) -> Pictures:
     boxes = []
     for i, path in enumerate(paths):
         image = np.asarray(cv2.imread(str(path)), np.uint8)
-        images[i], gain, left, top = letterboxed(image)
+        images[i], gain, left, top = letterboxed(image, WIDTH_PX, HEIGHT_PX)
         label = path.parent.parent / "labels" / f"{path.stem}.txt"
         boxes.append(_boxes(label, image.shape[1] * gain, image.shape[0] * gain, left, top))
     return Pictures(images, boxes)

@@ -9,20 +9,23 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image as PillowImage
 
-from domain.hazard import HazardKind
+from domain.hazard import Detection, HazardKind
 from gridwing.models_cli import models_group
-from models.catalogue import HAZARDS, WeightsError, card, cards, session, whole
+from models.boxes import letterboxed, suppressed
+from models.catalogue import HAZARDS, THINGS, WeightsError, card, cards, session, whole
 from models.labels import KIND_OF
-from models.onnx_centre import HEIGHT_PX, WIDTH_PX, CentreDetector, letterboxed, suppressed
+from models.onnx_centre import HEIGHT_PX, WIDTH_PX, CentreDetector
+from models.onnx_nanodet import NanoDetector
 from models.pictures import BadPicture, read_picture
 from models.privacy import blur_box
+from models.slices import detect_sliced
 from simulators.render_dataset import CLASSES, sample
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
 
 
 def test_every_weights_file_is_the_one_its_card_describes() -> None:
-    assert {"centerface", HAZARDS} <= {c.name for c in cards()}
+    assert {"centerface", HAZARDS, THINGS} <= {c.name for c in cards()}
     for found in cards():
         assert whole(found), found.path.name
         assert found.licence
@@ -65,7 +68,7 @@ def test_a_picture_without_colours_is_refused() -> None:
 
 @pytest.mark.parametrize("shape", [(360, 640, 3), (640, 360, 3), (20, 900, 3)])
 def test_the_whole_picture_fits_the_network(shape: tuple[int, int, int]) -> None:
-    canvas, gain, left, top = letterboxed(np.full(shape, 255, np.uint8))
+    canvas, gain, left, top = letterboxed(np.full(shape, 255, np.uint8), WIDTH_PX, HEIGHT_PX)
     assert canvas.shape == (HEIGHT_PX, WIDTH_PX, 3)
     assert left + round(shape[1] * gain) <= WIDTH_PX
     assert top + round(shape[0] * gain) <= HEIGHT_PX
@@ -129,6 +132,7 @@ def test_detect_judges_the_good_and_refuses_the_bad(
     good = tmp_path / "good.png"
     cv2.imwrite(str(good), sample(3).image)
     arguments = ["detect", str(bad_files["truncated"]), str(good), "--least", "0.05", "--json"]
+    arguments += ["--model", HAZARDS]
     done = CliRunner().invoke(models_group, arguments)
     assert done.exit_code == 1
     refused, judged = json.loads(done.stdout)
@@ -151,3 +155,31 @@ def test_real_photographs_are_judged_without_a_refusal() -> None:
     done = CliRunner().invoke(models_group, ["detect", str(folder), "--json"])
     assert done.exit_code == 0
     assert json.loads(done.stdout)
+
+
+def test_cars_on_a_real_photograph_are_vehicles_and_small_ones_are_found_in_slices() -> None:
+    photograph = REAL / "aerial_vehicles_sahi" / "small-vehicles1.jpeg"
+    if not photograph.is_file():
+        pytest.skip(f"no real photographs at {photograph.parent}")
+    image, detector = read_picture(photograph), NanoDetector()
+    sliced = detect_sliced(detector, image)
+    assert {box.label for box in sliced} == {"vehicle"}
+    assert len(sliced) >= 2 * len(detector.detect(image)) > 0
+
+
+class _Corner:
+    """Finds the brightest pixel, as a box around it."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        if int(image.max()) < 255:
+            return []
+        y, x = (int(v) for v in np.argwhere(image[..., 0] == 255)[0])
+        return [Detection("dot", 0.9, x - 4, y - 4, x + 4, y + 4)]
+
+
+@pytest.mark.parametrize(("x", "y"), [(5, 5), (1500, 700), (1990, 1090), (415, 300)])
+def test_slices_find_a_thing_once_and_where_it_is(x: int, y: int) -> None:
+    image = np.zeros((1100, 2000, 3), np.uint8)
+    image[y, x] = 255
+    (box,) = detect_sliced(_Corner(), image)
+    assert (box.x0_px, box.y0_px) == (x - 4, y - 4)

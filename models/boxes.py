@@ -1,0 +1,49 @@
+"""What every detector of boxes needs: a picture made to fit, and overlapping boxes merged."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+PAD_GREY = 114
+
+
+def letterboxed(image: Image, width_px: int, height_px: int) -> tuple[Image, float, int, int]:
+    """Return (picture, gain, left, top): the whole image scaled into a network's input."""
+    h, w = image.shape[:2]
+    gain = min(width_px / w, height_px / h)
+    size = (max(1, round(w * gain)), max(1, round(h * gain)))
+    how = cv2.INTER_AREA if gain < 1 else cv2.INTER_LINEAR
+    left, top = (width_px - size[0]) // 2, (height_px - size[1]) // 2
+    canvas = np.full((height_px, width_px, 3), PAD_GREY, np.uint8)
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=how)
+    return canvas, gain, left, top
+
+
+def checked(image: Image) -> Image:
+    """Return the picture. ValueError unless it is (h, w, 3) BGR."""
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"a picture is (h, w, 3) BGR, got {image.shape}")
+    return image
+
+
+def suppressed(
+    corners: NDArray[np.float64],
+    score: NDArray[np.float32],
+    group: NDArray[np.int64],
+    overlap_limit: float,
+) -> list[int]:
+    """Return the indices that survive non-maximum suppression within each group, best first."""
+    order = [int(i) for i in np.argsort(-score, kind="stable")]
+    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    chosen: list[int] = []
+    while order:
+        i = order.pop(0)
+        chosen.append(i)
+        rest = np.asarray(order, np.int64)
+        low = np.maximum(corners[i, :2], corners[rest, :2])
+        high = np.minimum(corners[i, 2:], corners[rest, 2:])
+        common = np.prod(np.maximum(high - low, 0), axis=1)
+        overlap = common / (area[i] + area[rest] - common + 1e-9)
+        order = [int(j) for j in rest[(overlap <= overlap_limit) | (group[rest] != group[i])]]
+    return chosen
