@@ -49,6 +49,8 @@ def _tell(read: Imported, district: District, as_json: bool, version: int | None
             where = "file" if problem.feature is None else f"feature {problem.feature}"
             click.echo(f"{where}: {problem.code}: {problem.cure}", err=True)
         click.echo(f"{len(read.cells)} cells" + (f", now version {version}" if version else ""))
+        if version is not None:
+            click.echo("parts read the grid when they start: start them again", err=True)
         if gap is not None and gap > GAP_TOLD_M2:
             click.echo(f"{gap} m² of community ground lie in no cell", err=True)
     if read.problems:

@@ -51,11 +51,13 @@ DRAIN_S = 30.0
 
 
 class Town:
-    """One seeded run: its ledger, stores and simulators."""
+    """One seeded run of a district: its ledger, stores and simulators."""
 
-    def __init__(self, options: DemoOptions, clock: Clock, folder: Path) -> None:
-        self.options, self.clock, self.folder = options, clock, folder
-        self.district: District = generate(options.seed)
+    def __init__(
+        self, options: DemoOptions, district: District, clock: Clock, folder: Path
+    ) -> None:
+        self.options, self.district = options, district
+        self.clock, self.folder = clock, folder
         self.bus, self.ledger = MemoryBus(), MemoryLedger()
         self.ingested, self.flights = MemoryIngestStore(), MemoryPatrolStore()
         self.alerted = MemoryAlertStore()
@@ -173,7 +175,8 @@ def run_in_process(
     loop = VirtualLoop()
     began = time.process_time()
     try:
-        town = Town(options, loop.clock(EPOCH, options.rate), folder)
+        clock = loop.clock(EPOCH, options.rate)
+        town = Town(options, generate(options.seed), clock, folder)
         say(f"living {for_s * options.rate:g} simulated seconds in one process")
         loop.run_until_complete(town.run(for_s))
         figures = loop.run_until_complete(town.summary(for_s * options.rate))
