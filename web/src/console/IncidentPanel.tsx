@@ -1,5 +1,6 @@
 // One incident: what was seen, who is on it, what the ledger says, and what can be done now.
 
+import type { TFunction } from "i18next";
 import { useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -130,13 +131,14 @@ export function IncidentPanel({ incidentId, changed, onBack }: Props) {
   );
 }
 
-function detail(entry: Entry, names: Map<string, string>, t: (key: string) => string): string {
+function detail(entry: Entry, names: Map<string, string>, t: TFunction): string {
   const event = entry.event;
   const responder = event["responder_id"];
   if (typeof responder === "string") return names.get(responder) ?? responder;
   if (typeof event["outcome"] === "string" && entry.kind === "look.concluded") return t(`why/${event["outcome"]}`);
   if (typeof event["by"] === "string") return t(`why/${event["by"]}`);
   if (typeof event["distance_m"] === "number") return `${Math.round(event["distance_m"])} m`;
-  if (typeof event["level"] === "number") return `${event["level"]}`;
+  if (typeof event["level"] === "number") return t("why/level", { level: event["level"] });
+  if (entry.kind === "dispatch.short") return `${t(`force/${event["force"]}`)} · ${t(`why/${event["reason"]}`)}`;
   return "";
 }

@@ -46,9 +46,12 @@ export const en: Catalogue = {
     "dispatch.arrived": "Arrived", "dispatch.handed_back": "Handed back", "dispatch.withdrawn": "Withdrawn",
     "incident.escalated": "Escalated", "incident.verification_requested": "Verification asked",
     "incident.verified": "Verified gone", "incident.reworked": "Still there: rework", "incident.closed": "Closed",
+    "device.alarm_raised": "Device alarm", "device.alarm_cleared": "Device alarm gone", "evidence.viewed": "Picture viewed",
   },
   why: {
     confirmed: "still there", refuted: "gone", unclear: "unclear", flight: "by drone", person: "by a person",
+    device: "the device no longer reports it", nobody_on_duty: "nobody on duty", all_busy: "all busy",
+    no_rule: "no dispatch rule", level: "level {{level}}",
   },
   phone: {
     tasks: "My tasks", none: "No tasks now", onDuty: "On duty", offDuty: "Off duty", accept: "Accept", refuse: "Refuse",

@@ -39,11 +39,13 @@ export const zh = {
     "dispatch.short": "无人可派", "dispatch.accepted": "接单", "dispatch.refused": "拒单", "dispatch.arrived": "到场",
     "dispatch.handed_back": "处置反馈", "dispatch.withdrawn": "撤回派单", "incident.escalated": "升级",
     "incident.verification_requested": "请求核查", "incident.verified": "核查通过", "incident.reworked": "核查未通过，返工",
-    "incident.closed": "结案",
+    "incident.closed": "结案", "device.alarm_raised": "设备告警", "device.alarm_cleared": "设备告警解除",
+    "evidence.viewed": "查看图片",
   },
   why: {
     confirmed: "仍存在", refuted: "已消除", unclear: "看不清",
-    flight: "无人机核查", person: "人工核查",
+    flight: "无人机核查", person: "人工核查", device: "设备告警已消失",
+    nobody_on_duty: "无人在岗", all_busy: "全部在忙", no_rule: "没有派单规则", level: "第 {{level}} 级",
   },
   phone: {
     tasks: "我的任务", none: "目前没有任务", onDuty: "在岗", offDuty: "离岗", accept: "接单", refuse: "拒单",
