@@ -1,4 +1,4 @@
-"""The district as watch sees it: local metres, cells that may be flown, fire lanes. Pure."""
+"""The district as watch sees it: local metres, cells that may be flown, zones. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from domain.place import AirspaceKind, ZoneKind
 from geo.cells import CellIndex
 from geo.frames import LocalFrame
 from geo.shapes import local_geometry
-from services.ingest.sightings import lane_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Scene:
     flyable: Mapping[str, BaseGeometry]
     _flyable_index: STRtree
     _flyable_codes: tuple[str, ...]
-    fire_lanes: STRtree
+    zones: Mapping[ZoneKind, STRtree]
     cameras: Mapping[str, Camera]
 
     @classmethod
@@ -39,16 +38,16 @@ class Scene:
         )
         flyable = {c.code: local_geometry(c.area, frame).difference(closed) for c in district.cells}
         flyable = {code: ground for code, ground in flyable.items() if ground.area > 1.0}
-        lanes = [
-            local_geometry(z.area, frame) for z in district.zones if z.kind is ZoneKind.FIRE_LANE
-        ]
+        by_kind: dict[ZoneKind, list[BaseGeometry]] = {}
+        for zone in district.zones:
+            by_kind.setdefault(zone.kind, []).append(local_geometry(zone.area, frame))
         return cls(
             frame,
             CellIndex(district.cells),
             flyable,
             STRtree(list(flyable.values())),
             tuple(flyable),
-            lane_index(lanes),
+            {kind: STRtree(shapes) for kind, shapes in by_kind.items()},
             {c.sn: c for c in district.cameras},
         )
 

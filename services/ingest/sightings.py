@@ -5,15 +5,22 @@ from dataclasses import dataclass
 from math import cos, radians
 from statistics import fmean
 
-from shapely import STRtree, points
-from shapely.geometry.base import BaseGeometry
+from shapely import Point, STRtree
 
 from domain.hazard import Detection, HazardKind
 from domain.observation import FramePose
-from domain.place import ErrorEllipse, Position
+from domain.place import ErrorEllipse, Position, ZoneKind
 from geo.frames import LocalFrame
 from geo.locate import GroundPoint, ground_point
 
+NEEDED_GROUND = {
+    HazardKind.BLOCKED_FIRE_LANE: ZoneKind.FIRE_LANE,
+    HazardKind.FLOODED_ROAD: ZoneKind.ROAD,
+    HazardKind.FLOATING_DEBRIS: ZoneKind.RIVER,
+}
+"""Rules over things: what a place has to be for a kind to be there at all."""
+RULED_BY_ABSENCE = frozenset({HazardKind.BLOCKED_FIRE_LANE})
+"""Kinds that are nothing without a zone; the others are believed where no such zone is known."""
 VEHICLE = "vehicle"
 PERSON = "person"
 FLAT_KINDS = frozenset(
@@ -23,12 +30,14 @@ FLAT_KINDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SightingPolicy:
-    """`lane_margin_m` widens fire lanes by the placing error; a crowd is `crowd_persons` within
-    `crowd_radius_m`; points with a larger ellipse than `ellipse_limit_m` are not believed."""
+    """`lane_margin_m` widens fire lanes by the placing error, `ground_margin_m` roads and rivers; a
+    crowd is `crowd_persons` within `crowd_radius_m`; points with a larger ellipse than
+    `ellipse_limit_m` are not believed."""
 
     min_score: Mapping[str, float]
     default_min_score: float = 0.35
     lane_margin_m: float = 1.5
+    ground_margin_m: float = 8.0
     crowd_persons: int = 6
     crowd_radius_m: float = 15.0
     ellipse_limit_m: float = 40.0
@@ -67,18 +76,17 @@ def sightings(
     pose: FramePose,
     size_px: tuple[int, int],
     frame: LocalFrame,
-    fire_lanes: STRtree,
+    zones: Mapping[ZoneKind, STRtree],
     policy: SightingPolicy,
 ) -> list[Sighting]:
     """Return the frame's hazard sightings: classes with a look of their own, then rules."""
     found: list[Sighting] = []
-    vehicles: list[Sighting] = []
     persons: list[Sighting] = []
     for box in detections:
         if box.score < policy.min_score.get(box.label, policy.default_min_score):
             continue
         if box.label == VEHICLE:
-            kind, into = HazardKind.BLOCKED_FIRE_LANE, vehicles
+            kind, into = HazardKind.BLOCKED_FIRE_LANE, found
         elif box.label == PERSON:
             kind, into = HazardKind.CROWD, persons
         elif box.label in kind_of:
@@ -86,11 +94,24 @@ def sightings(
         else:
             continue
         placed = _place(box, kind, pose, size_px, frame, policy)
-        if placed is not None:
+        if placed is not None and fits(placed, zones, policy):
             into.append(placed)
-    found += vehicles_in_lanes(vehicles, fire_lanes, policy.lane_margin_m)
     found += crowds(persons, policy.crowd_persons, policy.crowd_radius_m)
     return found
+
+
+def fits(sighting: Sighting, zones: Mapping[ZoneKind, STRtree], policy: SightingPolicy) -> bool:
+    """Tell whether a kind can be where it was seen; `zones` index local metres, margins added."""
+    needed = NEEDED_GROUND.get(sighting.kind)
+    if needed is None:
+        return True
+    ground = zones.get(needed)
+    if ground is None:
+        return sighting.kind not in RULED_BY_ABSENCE
+    lane = needed is ZoneKind.FIRE_LANE
+    margin_m = policy.lane_margin_m if lane else policy.ground_margin_m
+    where = Point(sighting.x_m, sighting.y_m)
+    return bool(len(ground.query(where, predicate="dwithin", distance=margin_m)))
 
 
 def _place(
@@ -109,17 +130,6 @@ def _place(
         return None
     x_m, y_m = frame.to_local(ground.position.lat_deg, ground.position.lon_deg)
     return Sighting(kind, ground.position, x_m, y_m, ground.ellipse, box.score, (box,))
-
-
-def vehicles_in_lanes(
-    vehicles: Sequence[Sighting], fire_lanes: STRtree, margin_m: float
-) -> list[Sighting]:
-    """Return the vehicles that stand in a fire lane (local metres), widened by `margin_m`."""
-    if not vehicles:
-        return []
-    where = points([[v.x_m, v.y_m] for v in vehicles])
-    inside = fire_lanes.query(where, predicate="dwithin", distance=margin_m)[0]
-    return [vehicles[i] for i in sorted(set(inside.tolist()))]
 
 
 def crowds(persons: Sequence[Sighting], needed: int, radius_m: float) -> list[Sighting]:
@@ -151,8 +161,3 @@ def _gathering(group: Sequence[Sighting]) -> Sighting:
         fmean(p.score for p in group),
         tuple(box for p in group for box in p.boxes),
     )
-
-
-def lane_index(lanes: Sequence[BaseGeometry]) -> STRtree:
-    """Return the index `sightings` asks; `lanes` are polygons in local metres."""
-    return STRtree(list(lanes))

@@ -198,7 +198,7 @@ class Watch:
             pose,
             size_px,
             self.scene.frame,
-            self.scene.fire_lanes,
+            self.scene.zones,
             self.policy.sighting,
         )
         ground = ground_footprint(pose, *size_px, self.scene.frame)
