@@ -6,7 +6,8 @@ from domain.hazard import HazardKind
 from models.catalogue import HAZARDS, card
 from models.labels import KIND_OF
 from models.onnx_centre import CentreDetector
-from models.privacy import FaceBlur
+from models.onnx_nanodet import NanoDetector
+from models.privacy import FaceBlur, PictureBlur
 from services.ingest.sightings import SightingPolicy
 from services.ingest.votes import VotePolicy, VoteRule
 from services.ingest.watch import Eyes, WatchPolicy
@@ -25,8 +26,9 @@ DRONE_VOTES = {
 
 def load_eyes(executor: Executor | None, threads: int = 1) -> Eyes:
     """Load the promoted weights. Without an executor everything runs in the caller's turn."""
-    detector, faces = CentreDetector(threads=threads), FaceBlur(threads=threads)
-    return Eyes(detector, KIND_OF, faces.blur, executor)
+    detector = CentreDetector(threads=threads)
+    kept = PictureBlur(FaceBlur(threads=threads), NanoDetector(threads=threads))
+    return Eyes(detector, KIND_OF, kept.blur, executor)
 
 
 def watch_policy() -> WatchPolicy:

@@ -1,23 +1,24 @@
 """`gridwing models`: the weights that ship, and what they see in pictures of one's own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from domain.hazard import Detection
 from models.catalogue import HAZARDS, THINGS, WeightsError, cards, whole
 from models.labels import KIND_OF
 from models.onnx_centre import CentreDetector
 from models.onnx_nanodet import NanoDetector
 from models.pictures import VIDEO_SUFFIXES, BadPicture, Image, read_picture, read_video_frames
-from models.slices import Detector, detect_sliced
+from models.slices import detect_sliced
+from models.together import SURE, TwoDetectors
 
-DETECTORS: dict[str, type[CentreDetector | NanoDetector]] = {
-    HAZARDS: CentreDetector,
-    THINGS: NanoDetector,
-}
+BOTH = "both"
+Look = Callable[[Image], Sequence[Detection]]
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 
@@ -63,25 +64,27 @@ def check(as_json: bool) -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--model",
-    type=click.Choice((THINGS, HAZARDS)),
-    default=THINGS,
+    type=click.Choice((BOTH, THINGS, HAZARDS)),
+    default=BOTH,
     show_default=True,
-    help=f"{THINGS}: people and vehicles, real pictures. {HAZARDS}: the simulated district.",
+    help=f"{THINGS}: people and vehicles. {HAZARDS}: hazards, persons and vehicles of the "
+    f"simulated district. {BOTH}: people and vehicles by {THINGS}, hazards if {HAZARDS} is sure.",
 )
 @click.option("--least", type=click.FloatRange(0.01, 1.0), help="Show boxes from this score on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def detect(paths: tuple[Path, ...], model: str, least: float | None, as_json: bool) -> None:
     """Print label, hazard kind, score and box for every picture, folder or video in PATHS.
 
-    Large pictures are also looked at piece by piece. The hazard network has seen nothing but
-    renders: its word on a photograph is worth little (docs/models.md has the figures). A file that
-    is no whole picture is refused with its reason and the rest go on; the exit code is then 1.
+    Large pictures are also looked at piece by piece for people and vehicles. The hazard network has
+    seen nothing but renders, so beside the other it is heard only where it is very sure
+    (docs/models.md has the figures). A file that is no whole picture is refused with its reason and
+    the rest go on; the exit code is then 1.
     """
     try:
-        detector = DETECTORS[model](model, least=least)
+        look = _looker(model, least)
     except WeightsError as error:
         raise click.ClickException(str(error)) from error
-    results = [_judged(detector, path) for path in _expanded(paths)]
+    results = [_judged(look, path) for path in _expanded(paths)]
     if as_json:
         click.echo(json.dumps(results, ensure_ascii=False, indent=1))
     else:
@@ -89,6 +92,15 @@ def detect(paths: tuple[Path, ...], model: str, least: float | None, as_json: bo
             _print(result)
     if any("refused" in result for result in results):
         raise SystemExit(1)
+
+
+def _looker(model: str, least: float | None) -> Look:
+    if model == HAZARDS:
+        return CentreDetector(least=least).detect
+    things = NanoDetector(least=least)
+    if model == THINGS:
+        return partial(detect_sliced, things)
+    return TwoDetectors(things, CentreDetector(least=SURE if least is None else least)).detect
 
 
 def _expanded(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -100,17 +112,17 @@ def _expanded(paths: tuple[Path, ...]) -> Iterator[Path]:
             yield path
 
 
-def _judged(detector: Detector, path: Path) -> dict[str, Any]:
+def _judged(look: Look, path: Path) -> dict[str, Any]:
     try:
         if path.suffix.lower() in VIDEO_SUFFIXES:
             frames = read_video_frames(path)
-            return {"path": str(path), "frames": [_boxes(detector, f) for f in frames]}
-        return {"path": str(path), "boxes": _boxes(detector, read_picture(path))}
+            return {"path": str(path), "frames": [_boxes(look, f) for f in frames]}
+        return {"path": str(path), "boxes": _boxes(look, read_picture(path))}
     except BadPicture as error:
         return {"path": str(path), "refused": str(error)}
 
 
-def _boxes(detector: Detector, image: Image) -> list[dict[str, Any]]:
+def _boxes(look: Look, image: Image) -> list[dict[str, Any]]:
     return [
         {
             "label": box.label,
@@ -118,7 +130,7 @@ def _boxes(detector: Detector, image: Image) -> list[dict[str, Any]]:
             "score": round(box.score, 3),
             "box_px": [round(v, 1) for v in (box.x0_px, box.y0_px, box.x1_px, box.y1_px)],
         }
-        for box in detect_sliced(detector, image)
+        for box in look(image)
     ]
 
 

@@ -1,9 +1,18 @@
-"""Faces are blurred in everything that is kept. No recognition, no matching, no identity."""
+"""What could tell who somebody is, made unreadable in everything kept: faces, number plates.
+
+No recognition, no matching, no identity. When a network cannot run, or its answer is no answer,
+BlurFailed is raised and there is no picture to keep: nothing passes unblurred.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.hazard import Detection
 from models.boxes import suppressed
 from models.catalogue import FACES, card, session
 
@@ -13,26 +22,36 @@ CELLS = 32
 LONG_SIDE_PX = 1280
 MARGIN = 0.25
 OVERLAP_LIMIT = 0.3
+PLATE_VEHICLE_LEAST_PX = 80.0
+"""A car is about 1.8 m wide and its plate's signs 9 cm high: at 80 px they are 4 px."""
+PLATE_BAND = 0.6
+"""The lower share of a vehicle's box that is blurred: bumpers, and tail-gates of vans and buses."""
+
+
+class BlurFailed(RuntimeError):
+    """A picture could not be made fit to be kept; the text says why."""
+
+
+class VehicleFinder(Protocol):
+    def detect(self, image: Image) -> Sequence[Detection]: ...
 
 
 class FaceBlur:
     """CenterFace finds faces; what it finds is pixelated and blurred beyond use."""
 
     def __init__(self, threads: int = 1) -> None:
+        """Raises WeightsError when the network is missing: then nothing may be kept."""
         self._least = card(FACES).thresholds["face"]
         self._session = session(FACES, threads)
         self._input = self._session.get_inputs()[0].name
 
     def faces(self, image: Image) -> NDArray[np.float32]:
-        """Return (n, 5): x0, y0, x1, y1 in pixels and score."""
+        """Return (n, 5): x0, y0, x1, y1 in pixels and score. Raises BlurFailed."""
         h, w = image.shape[:2]
         gain = min(1.0, LONG_SIDE_PX / max(h, w))
         width = max(CELLS, round(w * gain / CELLS) * CELLS)
         height = max(CELLS, round(h * gain / CELLS) * CELLS)
-        small = cv2.resize(image, (width, height))
-        blob = np.ascontiguousarray(small[..., ::-1].transpose(2, 0, 1)[None], np.float32)
-        heat, scale, offset, _ = self._session.run(None, {self._input: blob})
-        heat, scale, offset = (np.asarray(a, np.float32) for a in (heat, scale, offset))
+        heat, scale, offset = self._heads(cv2.resize(image, (width, height)))
         rows, columns = np.nonzero(heat[0, 0] > self._least)
         if not len(rows):
             return np.empty((0, 5), np.float32)
@@ -47,17 +66,62 @@ class FaceBlur:
         )
         return np.column_stack([corners, score]).astype(np.float32)[chosen]
 
+    def _heads(self, small: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+        blob = np.ascontiguousarray(small[..., ::-1].transpose(2, 0, 1)[None], np.float32)
+        try:
+            outputs = self._session.run(None, {self._input: blob})
+        except Exception as error:
+            raise BlurFailed(f"{FACES} could not run, the picture is not kept: {error}") from error
+        heads = [np.asarray(a, np.float32) for a in outputs[:3]]
+        if not all(np.isfinite(head).all() for head in heads):
+            raise BlurFailed(f"{FACES} gave no numbers, the picture is not kept")
+        return heads
+
     def blur(self, image: Image) -> tuple[Image, int]:
-        """Blur every face in place; return the picture and how many there were."""
+        """Blur every face in place; return the picture and how many. Raises BlurFailed."""
         faces = self.faces(image)
         for x0, y0, x1, y1, _ in faces:
             blur_box(image, float(x0), float(y0), float(x1), float(y1))
         return image, len(faces)
 
 
-def blur_box(image: Image, x0: float, y0: float, x1: float, y1: float) -> None:
+class PictureBlur:
+    """Faces, and the part of each vehicle that carries its plate where one could be read."""
+
+    def __init__(self, faces: FaceBlur, vehicles: VehicleFinder) -> None:
+        self._faces = faces
+        self._vehicles = vehicles
+
+    def blur(self, image: Image) -> tuple[Image, int]:
+        """Blur in place; return the picture and how many places. Raises BlurFailed."""
+        try:
+            boxes = self._vehicles.detect(image)
+        except Exception as error:
+            raise BlurFailed(f"vehicles not found, the picture is not kept: {error}") from error
+        image, count = self._faces.blur(image)
+        for box in boxes:
+            band = plate_band(box)
+            if band is not None:
+                blur_box(image, *band, margin=0.0)
+                count += 1
+        return image, count
+
+
+def plate_band(box: Detection) -> tuple[float, float, float, float] | None:
+    """Return where a plate may be read, or None when the vehicle is too small or is none."""
+    if box.label != "vehicle" or box.x1_px - box.x0_px < PLATE_VEHICLE_LEAST_PX:
+        return None
+    top = box.y1_px - PLATE_BAND * (box.y1_px - box.y0_px)
+    return box.x0_px, top, box.x1_px, box.y1_px
+
+
+def blur_box(
+    image: Image, x0: float, y0: float, x1: float, y1: float, margin: float = MARGIN
+) -> None:
     """Make one box unreadable, with a margin: a handful of blocks, then smoothed."""
-    dx, dy = MARGIN * (x1 - x0), MARGIN * (y1 - y0)
+    if not all(map(math.isfinite, (x0, y0, x1, y1))):
+        raise BlurFailed("a box to blur has no place, the picture is not kept")
+    dx, dy = margin * (x1 - x0), margin * (y1 - y0)
     h, w = image.shape[:2]
     left, top = max(0, int(x0 - dx)), max(0, int(y0 - dy))
     right, bottom = min(w, int(x1 + dx) + 1), min(h, int(y1 + dy) + 1)

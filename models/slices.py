@@ -50,7 +50,7 @@ def detect_sliced(detector: Detector, image: Image) -> list[Detection]:
                 )
                 if not _is_cut(moved, (left, top, left + side, top + side), (w, h)):
                     found.append(moved)
-    return _merged(found)
+    return merged(found)
 
 
 def _starts(length: int, side: int) -> list[int]:
@@ -72,7 +72,8 @@ def _is_cut(box: Detection, piece: tuple[int, int, int, int], size: tuple[int, i
     )
 
 
-def _merged(boxes: Sequence[Detection]) -> list[Detection]:
+def merged(boxes: Sequence[Detection]) -> list[Detection]:
+    """Return the boxes without those that lie in a surer one of their label, surest first."""
     kept: list[Detection] = []
     for box in sorted(boxes, key=lambda b: -b.score):
         if not any(b.label == box.label and _common(b, box) > COMMON_LIMIT for b in kept):

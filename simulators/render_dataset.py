@@ -266,8 +266,11 @@ def towns() -> tuple[Town, ...]:
     return tuple(made)
 
 
-def sample_in_town(seed: int, choices: tuple[Town, ...]) -> Sample:
-    """Return one labelled picture as a pole or a drone of a simulated district gives it."""
+def sample_in_town(seed: int, choices: tuple[Town, ...], hazards: bool = True) -> Sample:
+    """Return one labelled picture as a pole or a drone of a simulated district gives it.
+
+    Without `hazards` it holds only what must raise no alarm: cars, persons, puddles, lamps.
+    """
     rng = np.random.default_rng(seed)
     town = choices[rng.integers(len(choices))]
     if rng.random() < 0.5:
@@ -279,7 +282,7 @@ def sample_in_town(seed: int, choices: tuple[Town, ...]) -> Sample:
         yaw_deg, roll_deg = rng.uniform(0, 360), rng.normal(0, 0.5)
         view = View(x_m, y_m, height_m, yaw_deg, pitch_deg, roll_deg, 66.0, 640, 480)
     background = render_background(view, town.ground, int(rng.integers(1 << 30)))
-    kinds = [CLASSES[i] for i in rng.integers(6, size=int(rng.integers(1, 5)))]
+    kinds = [CLASSES[i] for i in rng.integers(6, size=int(rng.integers(1, 5)))] if hazards else []
     kinds += ["vehicle"] * int(rng.integers(0, 4)) + ["person"] * int(rng.integers(0, 3))
     kinds += ["puddle"] * int(rng.integers(0, 2)) + ["lamp"] * int(rng.integers(0, 2))
     items = []

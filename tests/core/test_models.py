@@ -19,6 +19,7 @@ from models.onnx_nanodet import NanoDetector
 from models.pictures import BadPicture, read_picture
 from models.privacy import blur_box
 from models.slices import detect_sliced
+from models.together import TwoDetectors
 from simulators.render_dataset import CLASSES, sample
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
@@ -154,7 +155,24 @@ def test_real_photographs_are_judged_without_a_refusal() -> None:
         pytest.skip(f"no real photographs at {folder}")
     done = CliRunner().invoke(models_group, ["detect", str(folder), "--json"])
     assert done.exit_code == 0
-    assert json.loads(done.stdout)
+    labels = {box["label"] for row in json.loads(done.stdout) for box in row["boxes"]}
+    assert labels <= {"person", "vehicle", "fire", "smoke"}
+
+
+def test_both_detectors_are_heard_and_nothing_twice() -> None:
+    image = np.zeros((300, 300, 3), np.uint8)
+
+    class Things:
+        def detect(self, image: np.ndarray) -> list[Detection]:
+            return [Detection("vehicle", 0.6, 0, 0, 50, 50)]
+
+    class Hazards:
+        def detect(self, image: np.ndarray) -> list[Detection]:
+            twice = [Detection("fire", s, 100, 100, 150, 150) for s in (0.8, 0.9)]
+            return [*twice, Detection("vehicle", 0.95, 2, 2, 50, 50)]
+
+    boxes = TwoDetectors(Things(), Hazards()).detect(image)
+    assert [(b.label, b.score) for b in boxes] == [("fire", 0.9), ("vehicle", 0.6)]
 
 
 def test_cars_on_a_real_photograph_are_vehicles_and_small_ones_are_found_in_slices() -> None:
