@@ -24,6 +24,7 @@ from simulators.drone import (
     LANDING,
     MANUAL,
     PREPARING,
+    STANDBY,
     TAKING_OFF,
     Flying,
     Leg,
@@ -154,7 +155,10 @@ class RemoteMachine:
             shown = osd.remote_osd(self.post, HEIGHT_ELLIPSOID_M)[0]
             due.properties.append((self.drone.gateway_sn, shown, s.at))
         elif slot in (3, 6) and self.switched_on:
-            flying = s.flying if s.flying.airborne else replace(s.flying, mode=PREPARING)
+            flying = s.flying
+            if not flying.airborne:
+                landed = s.off_at is not None and s.at < s.off_at
+                flying = replace(flying, mode=STANDBY if landed else PREPARING)
             where = self.frame.to_position(s.flying.motion.x_m, s.flying.motion.y_m)
             rounds = osd.aircraft_osd(flying, where, HEIGHT_ELLIPSOID_M, sky, self.drone)
             due.properties.append((self.drone.sn, rounds[slot // 3 - 1], s.at))
