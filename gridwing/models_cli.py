@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from domain.hazard import Detection
-from models.catalogue import HAZARDS, THINGS, WeightsError, cards, whole
+from models.catalogue import HAZARDS, THINGS, WeightsError, card, cards, whole
 from models.labels import KIND_OF
 from models.onnx_centre import CentreDetector
 from models.onnx_nanodet import NanoDetector
@@ -24,14 +24,14 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", 
 
 @click.group(name="models")
 def models_group() -> None:
-    """Detectors: list, check, detect."""
+    """Detectors: list, check, detect, measure, train."""
 
 
 @models_group.command("list")
 def list_models() -> None:
     """Say which weights ship, their licence and what they were trained on."""
-    for card in cards():
-        click.echo(f"{card.name:20} {card.licence}\n{'':20} trained on {card.trained_on}")
+    for each in cards():
+        click.echo(f"{each.name:20} {each.licence}\n{'':20} trained on {each.trained_on}")
 
 
 @models_group.command()
@@ -40,14 +40,14 @@ def check(as_json: bool) -> None:
     """Check every weights file against its card; exit 1 when one is missing or differs."""
     rows = [
         {
-            "model": card.name,
-            "promoted": card.promoted,
-            "licence": card.licence,
-            "trained_on": card.trained_on,
-            "whole": whole(card),
-            "same_renderer": dict(card.figures),
+            "model": each.name,
+            "promoted": each.promoted,
+            "licence": each.licence,
+            "trained_on": each.trained_on,
+            "whole": whole(each),
+            "same_renderer": dict(each.figures),
         }
-        for card in cards()
+        for each in cards()
     ]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
@@ -101,6 +101,51 @@ def _looker(model: str, least: float | None) -> Look:
     if model == THINGS:
         return partial(detect_sliced, things)
     return TwoDetectors(things, CentreDetector(least=SURE if least is None else least)).detect
+
+
+@models_group.command()
+@click.option("--pictures", type=click.IntRange(1), default=300, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def measure(pictures: int, as_json: bool) -> None:
+    """Measure the hazard network on fresh renders: AP50, precision, recall, false alarms."""
+    from gridwing.hazard_figures import measured
+
+    try:
+        figures = measured(card(HAZARDS), pictures)
+    except WeightsError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(figures, indent=1))
+    else:
+        for name, value in figures.items():
+            click.echo(f"{name:28} {value}")
+
+
+@models_group.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--pictures", type=click.IntRange(16), default=7000, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--judged", type=click.IntRange(1), default=300, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True)
+def train(out: Path, pictures: int, epochs: int, judged: int, seed: int) -> None:
+    """Draw pictures, train the hazard network, export it and write its card, all in OUT.
+
+    Started again with the same OUT it goes on where it was. Half an hour or more on two cores for
+    the whole of it. Nothing in use changes: copy weights and card into models/weights to use them.
+    """
+    try:
+        from gridwing.hazard_training import make_weights
+        from models.training import TrainingPolicy
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"{error.name} is missing: .venv/bin/python -m pip install '.[train]'"
+        ) from error
+    policy = TrainingPolicy(epochs=epochs, seed=seed)
+    try:
+        made = make_weights(out, pictures, judged, policy, partial(click.echo, err=True))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(str(made.path))
 
 
 def _expanded(paths: tuple[Path, ...]) -> Iterator[Path]:

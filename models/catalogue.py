@@ -40,7 +40,7 @@ class Card:
 @cache
 def cards() -> tuple[Card, ...]:
     """Return every card, by name."""
-    return tuple(sorted((_card(p) for p in WEIGHTS.glob("*/*.toml")), key=lambda c: c.name))
+    return tuple(sorted((read_card(p) for p in WEIGHTS.glob("*/*.toml")), key=lambda c: c.name))
 
 
 def card(name: str) -> Card:
@@ -51,7 +51,8 @@ def card(name: str) -> Card:
     raise WeightsError(f"no model {name!r}; there are {', '.join(c.name for c in cards())}")
 
 
-def _card(path: Path) -> Card:
+def read_card(path: Path) -> Card:
+    """Return the card in a TOML file; its weights lie beside it."""
     with path.open("rb") as file:
         data = tomllib.load(file)
     return Card(
@@ -77,11 +78,14 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def session(name: str, threads: int = 1) -> "onnxruntime.InferenceSession":
-    """Load a model for the CPU. One thread makes results repeat exactly. Raises WeightsError."""
+def session(model: str | Card, threads: int = 1) -> "onnxruntime.InferenceSession":
+    """Load a model, by name or card, for the CPU. Raises WeightsError.
+
+    One thread makes results repeat exactly.
+    """
     import onnxruntime  # noqa: PLC0415  (half a second that listing cards need not wait for)
 
-    found = card(name)
+    found = card(model) if isinstance(model, str) else model
     if not whole(found):
         raise WeightsError(f"{found.path.name} is missing or differs from its card")
     options = onnxruntime.SessionOptions()

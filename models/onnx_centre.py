@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from domain.hazard import Detection
 from models.boxes import checked, letterboxed, suppressed
-from models.catalogue import HAZARDS, card, session
+from models.catalogue import HAZARDS, Card, card, session
 
 Image = NDArray[np.uint8]
 WIDTH_PX, HEIGHT_PX, STRIDE = 384, 288, 8
@@ -17,10 +17,12 @@ LOG_SIZE_LIMIT = 7.0
 class CentreDetector:
     """Peaks of the heat map above each class's threshold, overlapping ones of a class merged."""
 
-    def __init__(self, name: str = HAZARDS, threads: int = 1, least: float | None = None) -> None:
+    def __init__(
+        self, model: str | Card = HAZARDS, threads: int = 1, least: float | None = None
+    ) -> None:
         """`least` replaces the card's thresholds: for measuring, not for work."""
-        self.card = card(name)
-        self._session = session(name, threads)
+        self.card = card(model) if isinstance(model, str) else model
+        self._session = session(self.card, threads)
         self._least = np.array(
             [self.card.thresholds[c] if least is None else least for c in self.card.classes],
             np.float32,

@@ -1,0 +1,60 @@
+"""The hazard network can be trained again: drawn, trained, measured, gone on with where stopped."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gridwing.hazard_figures import card_text, measured
+from gridwing.models_cli import models_group
+from models.catalogue import HAZARDS, card, read_card, whole
+from models.figures import Tally
+from models.labels import KIND_OF
+
+
+def test_a_card_written_is_a_card_read(tmp_path: Path) -> None:
+    head = 'licence = "Apache-2.0"\nsource = "s"\ntrained_on = "t"'
+    parts: dict[str, dict[str, Any]] = {
+        "thresholds": {"fire": 0.5},
+        "figures": {"ap50": {"fire": 0.25}},
+    }
+    path = tmp_path / "one.toml"
+    path.write_text(card_text(head, "00", ["fire"], parts), encoding="utf-8")
+    assert tomllib.loads(path.read_text())["figures"]["ap50"] == {"fire": 0.25}
+    assert read_card(path).thresholds == {"fire": 0.5}
+    assert not whole(read_card(path))
+
+
+def test_the_best_threshold_is_a_score_that_keeps_right_boxes_and_drops_wrong() -> None:
+    assert Tally([(0.9, True), (0.8, True), (0.3, False)], 2).best_threshold() == 0.8
+    assert Tally([], 2).best_threshold() == 1.0
+
+
+def test_figures_of_the_shipped_network_can_be_taken_again() -> None:
+    figures = measured(card(HAZARDS), 4)
+    assert figures == measured(card(HAZARDS), 4)
+    assert set(figures["districts_ap50"]) == set(card(HAZARDS).classes)
+    assert set(figures["false_alarms_per_100_empty"]) == set(KIND_OF)
+
+
+def test_the_shipped_card_says_what_it_was_measured_on() -> None:
+    figures = card(HAZARDS).figures
+    assert figures["pictures_each"] >= 300
+    assert set(figures["districts_recall"]) == set(card(HAZARDS).classes)
+
+
+def test_training_makes_weights_that_run_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the `train` extra is not set up")
+    pytest.importorskip("onnx", reason="the `train` extra is not set up")
+    asked = ["train", "--out", str(tmp_path), "--pictures", "16", "--epochs", "1", "--judged", "2"]
+    first = CliRunner().invoke(models_group, asked)
+    assert first.exit_code == 0, first.output
+    made = read_card(tmp_path / f"{HAZARDS}.toml")
+    assert whole(made)
+    assert not made.promoted
+    again = CliRunner().invoke(models_group, asked)
+    assert again.exit_code == 0, again.output
+    assert "epoch" not in again.stderr
+    assert read_card(tmp_path / f"{HAZARDS}.toml").sha256 == made.sha256
