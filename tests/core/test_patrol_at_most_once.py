@@ -37,7 +37,8 @@ from tests.core.patrol_scene import (
     district,
 )
 
-POLICY = PatrolPolicy()
+POLICY = PatrolPolicy(verify_diverts_after_s=0.0)
+"""A verification turns a patrol aside at once, so that each scene has a diversion soon."""
 COMPLETED = MissionOutcome.COMPLETED
 
 
