@@ -20,12 +20,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "simulators": ("gridwing.parts_cli:simulators", "One part: the hardware that is not here."),
     "plan": ("gridwing.plan_cli:plan", "Plan a coverage path over a polygon."),
     "grid": ("gridwing.grid_cli:grid", "Import, check and export grid polygons."),
+    "import": ("gridwing.grid_cli:import_", "Import grid polygons, as `grid import` does."),
     "models": ("gridwing.models_cli:models_group", "Detectors: list, check, detect, train."),
     "admin": ("gridwing.admin_cli:admin", "Accounts."),
     "migrate": ("gridwing.admin_cli:migrate", "Bring the database to this version."),
     "ledger": ("gridwing.admin_cli:ledger", "Verify the ledger's hash chain."),
     "dead-letter": ("gridwing.dead_letter_cli:dead_letter", "Messages that were refused."),
     "replay": ("gridwing.replay:replay", "Play recorded flights into a scratch system."),
+    "bench": ("gridwing.bench_cli:bench", "What ours does beside a peer or a bound."),
     "doctor": ("gridwing.doctor_cli:doctor", "What is missing, and how to get it."),
 }
 
