@@ -24,8 +24,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from domain.codec import to_plain
 from domain.district import District
 from domain.events import EvidenceViewed
-from gridwing.pictures import BadPicture, reencoded
+from gridwing.pictures import BadPicture, Blur, fit_to_keep
 from gridwing.stream import Stream
+from models.privacy import BlurFailed
 from runtime.access import Principal, allow
 from runtime.access.accounts import Accounts, Denied, Session, principal_of
 from runtime.access.http import (
@@ -70,6 +71,7 @@ class Deps:
     district: Callable[[], District]
     clock: Clock
     routers: Sequence[APIRouter]
+    blur: Blur
     pages: Path | None = None
 
 
@@ -248,9 +250,11 @@ def _pictures(deps: Deps) -> APIRouter:
             if len(body) > PICTURE_LIMIT_BYTES:
                 raise HTTPException(413, f"a picture has at most {PICTURE_LIMIT_BYTES} bytes")
         try:
-            jpeg = await asyncio.to_thread(reencoded, bytes(body))
+            jpeg = await asyncio.to_thread(fit_to_keep, bytes(body), deps.blur)
         except BadPicture as error:
             raise HTTPException(422, str(error)) from error
+        except BlurFailed as error:
+            raise HTTPException(503, f"{error}; send it again") from error
         try:
             return {"sha256": await deps.evidence.put(jpeg)}
         except EvidenceFull as error:

@@ -27,8 +27,12 @@ DRONE_VOTES = {
 def load_eyes(executor: Executor | None, threads: int = 1) -> Eyes:
     """Load the promoted weights. Without an executor everything runs in the caller's turn."""
     detector = CentreDetector(threads=threads)
-    kept = PictureBlur(FaceBlur(threads=threads), NanoDetector(threads=threads))
-    return Eyes(detector, KIND_OF, kept.blur, executor)
+    return Eyes(detector, KIND_OF, load_blur(threads).blur, executor)
+
+
+def load_blur(threads: int = 1) -> PictureBlur:
+    """Load what every picture passes before it is kept, wherever it comes from."""
+    return PictureBlur(FaceBlur(threads=threads), NanoDetector(threads=threads))
 
 
 def watch_policy() -> WatchPolicy:

@@ -15,7 +15,7 @@ from domain.hazard import Detection
 from domain.observation import Frame
 from gridwing.app import Deps, create_app
 from gridwing.evidence_sweep import sweep
-from gridwing.eyes import load_eyes, watch_policy
+from gridwing.eyes import load_blur, load_eyes, watch_policy
 from gridwing.status import status_server
 from gridwing.stopping import run_until_stopped
 from gridwing.stream import Stream
@@ -190,6 +190,7 @@ async def web(settings: Settings) -> None:
                 alerts_router(desk, current_principal),
                 patrol_router(PostgresPatrolStore(on.pool), current_principal, on.clock),
             ),
+            blur=load_blur().blur,
             pages=PAGES if PAGES.is_dir() else None,
         )
         on.ready.set()

@@ -31,6 +31,7 @@ from domain.hazard import Detection, Hazard, HazardKind
 from domain.ids import derive
 from domain.observation import Frame, FramePose
 from geo.locate import footprint as ground_footprint
+from models.privacy import BlurFailed
 from runtime.clock import Clock
 from runtime.evidence import EvidenceStore
 from runtime.ledger import Entry, Ledger, VersionConflict
@@ -282,7 +283,7 @@ class Watch:
             frames=len(candidate.looks),
             cell_code=own,
             other_cell_codes=tuple(c for c in near if c != own),
-            evidence=(await self._keep(seen, newest.boxes),),
+            evidence=await self._keep(seen, newest.boxes),
             frame_completed_wall_s=seen.completed_wall_s,
         )
         x_m, y_m = self._local(hazard)
@@ -305,7 +306,7 @@ class Watch:
             look, best = looked(open_look, seen.sightings)
             if best is not None or look.frames == self.policy.look.frames:
                 boxes = () if best is None else best.boxes
-                look = replace(look, evidence=(await self._keep(seen, boxes),))
+                look = replace(look, evidence=await self._keep(seen, boxes))
             self.looks[mission_id] = look
         events += self._concluded(seen.frame.at)
         return events
@@ -349,11 +350,18 @@ class Watch:
 
     # --- keeping --------------------------------------------------------------------------------
 
-    async def _keep(self, seen: Seen, boxes: Sequence[Detection]) -> str:
-        """Blur, mark and keep the picture; return its content hash."""
-        jpeg = await self.eyes.run(lambda: self._picture(seen.image, boxes))
+    async def _keep(self, seen: Seen, boxes: Sequence[Detection]) -> tuple[str, ...]:
+        """Blur, mark and keep the picture; return its content hash, none if it cannot be blurred.
+
+        What was seen is told all the same: a hazard without a picture is worth more than none.
+        """
+        try:
+            jpeg = await self.eyes.run(lambda: self._picture(seen.image, boxes))
+        except BlurFailed as failure:
+            log.error("picture not kept", device=seen.frame.device_sn, why=str(failure))
+            return ()
         assert isinstance(jpeg, bytes)
-        return await self.evidence.put(jpeg)
+        return (await self.evidence.put(jpeg),)
 
     def _picture(self, image: Image, boxes: Sequence[Detection]) -> bytes:
         kept, _ = self.eyes.blur(image.copy())

@@ -10,6 +10,7 @@ from domain.hazard import HazardKind
 from domain.responder import Force
 from gridwing.app import Deps, create_app
 from gridwing.cluster import DatabaseUrls
+from gridwing.eyes import load_blur
 from gridwing.stream import Stream
 from runtime.access import Principal, Role
 from runtime.access.accounts import Account, Accounts, password_hash, save_accounts
@@ -46,6 +47,7 @@ async def test_a_phone_takes_a_task_from_login_to_hand_back(
             district=lambda: DISTRICT,
             clock=clock,
             routers=(router(desk, current_principal),),
+            blur=load_blur().blur,
         )
         transport = httpx.ASGITransport(create_app(deps))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

@@ -6,13 +6,15 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from domain.events import DispatchHandedBack, EvidenceViewed
 from gridwing.cluster import DatabaseUrls
 from gridwing.evidence_sweep import ORPHAN_AGE_S, sweep_once
-from gridwing.pictures import PIXELS_LIMIT, BadPicture, reencoded
+from gridwing.pictures import PIXELS_LIMIT, BadPicture, Pixels, fit_to_keep
+from models.privacy import BlurFailed
 from runtime.database import open_pool
 from runtime.evidence import (
     PICTURE_LIMIT_BYTES,
@@ -93,4 +95,31 @@ def test_a_pixel_flood_is_refused_before_it_is_decoded() -> None:
     flood = png_of(side, side)
     assert len(flood) < 100_000
     with pytest.raises(BadPicture, match="pixels"):
-        reencoded(flood)
+        fit_to_keep(flood, lambda pixels: (pixels, 0))
+
+
+def test_an_upload_that_cannot_be_blurred_is_not_kept() -> None:
+    sink = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(sink, "JPEG")
+
+    def broken(pixels: Pixels) -> tuple[Pixels, int]:
+        raise BlurFailed("the network could not run")
+
+    with pytest.raises(BlurFailed):
+        fit_to_keep(sink.getvalue(), broken)
+
+
+def test_an_upload_is_kept_as_the_blur_leaves_it() -> None:
+    sink = io.BytesIO()
+    Image.new("RGB", (64, 48), (200, 30, 30)).save(sink, "PNG")
+
+    def green(pixels: Pixels) -> tuple[Pixels, int]:
+        assert tuple(pixels[0, 0]) == (30, 30, 200)  # BGR, as networks here take it
+        pixels[:] = (0, 255, 0)
+        return pixels, 1
+
+    kept = Image.open(io.BytesIO(fit_to_keep(sink.getvalue(), green)))
+    assert kept.size == (64, 48)
+    red, bright, blue = np.asarray(kept)[20, 30]
+    assert bright > 240
+    assert max(red, blue) < 20

@@ -21,6 +21,7 @@ from domain.hazard import HazardKind, Severity
 from domain.place import Position
 from gridwing.app import Deps, create_app
 from gridwing.cluster import DatabaseUrls
+from gridwing.eyes import load_blur
 from gridwing.stream import RESUME_LIMIT_ENTRIES, Stream
 from gridwing.web_server import serve
 from runtime.access import Role
@@ -106,6 +107,7 @@ async def site(database_urls: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Sit
             district=lambda: DISTRICT,
             clock=wall_clock(),
             routers=(),
+            blur=load_blur().blur,
             pages=pages_in(tmp_path / "pages"),
         )
         async with serving(deps) as address:
