@@ -106,11 +106,14 @@ class Supervisor:
     async def until_ready(self, tell: Callable[[str], None] = _untold) -> None:
         """Return when every part is ready, telling each name as it becomes so."""
         told: set[str] = set()
-        while not self.all_ready():
+        while True:
+            ready = self.all_ready()
             for name, part in self.parts.items():
                 if part.ready and name not in told:
                     told.add(name)
                     tell(name)
+            if ready:
+                return
             await asyncio.sleep(READY_LOOK_S)
 
     def all_ready(self) -> bool:

@@ -18,14 +18,20 @@ ALIKE = {
 }
 
 
+SMALL_M = {HazardKind.CROWD: 0.5}
+"""How wide the parts of a kind are from above, where a picture may be too coarse to show them."""
+
+
 @dataclass(frozen=True, slots=True)
 class LookPolicy:
     """A look wants `frames` frames; it is confirmed from `positive_share` of them on, refuted at
-    `negative_share` or less, unclear between the two or when too few frames came in time."""
+    `negative_share` or less, unclear between the two or when too few frames came in time. Nothing
+    is refuted that would have been less than `least_px` wide in the finest frame."""
 
     frames: int = 5
     positive_share: float = 0.5
     negative_share: float = 0.2
+    least_px: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +42,16 @@ class OpenLook:
     frames: int = 0
     positive: int = 0
     evidence: tuple[str, ...] = ()
+    finest_px_m: float = 0.0
 
 
-def looked(look: OpenLook, seen: Sequence[Sighting]) -> tuple[OpenLook, Sighting | None]:
-    """Count one frame that had the target in view; return also the sighting that matched."""
+def looked(
+    look: OpenLook, seen: Sequence[Sighting], px_m: float
+) -> tuple[OpenLook, Sighting | None]:
+    """Count one frame that had the target in view; return also the sighting that matched.
+
+    `px_m` is how many pixels a metre on the ground is wide there.
+    """
     kinds = ALIKE.get(look.started.kind, frozenset({look.started.kind}))
     near = [
         s
@@ -48,7 +60,13 @@ def looked(look: OpenLook, seen: Sequence[Sighting]) -> tuple[OpenLook, Sighting
         and (s.x_m - look.x_m) ** 2 + (s.y_m - look.y_m) ** 2 <= look.started.radius_m**2
     ]
     best = max(near, key=lambda s: s.score, default=None)
-    return replace(look, frames=look.frames + 1, positive=look.positive + bool(near)), best
+    counted = replace(
+        look,
+        frames=look.frames + 1,
+        positive=look.positive + bool(near),
+        finest_px_m=max(look.finest_px_m, px_m),
+    )
+    return counted, best
 
 
 def verdict(look: OpenLook, at: datetime, policy: LookPolicy) -> LookOutcome | None:
@@ -60,7 +78,9 @@ def verdict(look: OpenLook, at: datetime, policy: LookPolicy) -> LookOutcome | N
     if share >= policy.positive_share:
         return LookOutcome.CONFIRMED
     if share <= policy.negative_share:
-        return LookOutcome.REFUTED
+        small_m = SMALL_M.get(look.started.kind)
+        coarse = small_m is not None and small_m * look.finest_px_m < policy.least_px
+        return LookOutcome.UNCLEAR if coarse else LookOutcome.REFUTED
     return LookOutcome.UNCLEAR if late or look.frames >= 2 * policy.frames else None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import radians, tan
 from typing import Protocol
 
 import cv2
@@ -118,6 +119,12 @@ def _unrecorded(frame: Frame, boxes: Sequence[Detection]) -> None:
 
 def _out_of_view(x_m: float, y_m: float) -> bool:
     return False
+
+
+def _pixels_a_metre(seen: Seen) -> float:
+    """Return how many pixels a metre of ground under the lens is wide."""
+    across_m = 2 * seen.pose.height_agl_m * tan(radians(seen.pose.hfov_deg) / 2)
+    return float(seen.image.shape[1] / across_m)
 
 
 @dataclass(slots=True)
@@ -303,7 +310,7 @@ class Watch:
             own = open_look.started.drone_sn == seen.frame.device_sn
             if not own or not view(open_look.x_m, open_look.y_m):
                 continue
-            look, best = looked(open_look, seen.sightings)
+            look, best = looked(open_look, seen.sightings, _pixels_a_metre(seen))
             if best is not None or look.frames == self.policy.look.frames:
                 boxes = () if best is None else best.boxes
                 look = replace(look, evidence=await self._keep(seen, boxes))

@@ -15,6 +15,7 @@ from services.ingest.sightings import Sighting
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
 POSITION = Position(22.5, 113.3)
 POLICY = LookPolicy(frames=5)
+FINE, COARSE = 20.0, 8.0
 
 
 def a_look(kind: HazardKind = HazardKind.FIRE) -> OpenLook:
@@ -32,7 +33,7 @@ def sighting(x_m: float, kind: HazardKind) -> Sighting:
 def after_frames(hits: int, misses: int) -> OpenLook:
     look = a_look()
     for i in range(hits + misses):
-        look, _ = looked(look, [sighting(5, HazardKind.FIRE)] if i < hits else [])
+        look, _ = looked(look, [sighting(5, HazardKind.FIRE)] if i < hits else [], FINE)
     return look
 
 
@@ -54,15 +55,32 @@ def test_verdict(hits: int, misses: int, late: bool, outcome: LookOutcome | None
     assert verdict(after_frames(hits, misses), at, POLICY) == outcome
 
 
+@pytest.mark.parametrize(
+    ("kind", "px_m", "outcome"),
+    [
+        (HazardKind.CROWD, COARSE, LookOutcome.UNCLEAR),
+        (HazardKind.CROWD, FINE, LookOutcome.REFUTED),
+        (HazardKind.FIRE, COARSE, LookOutcome.REFUTED),
+    ],
+)
+def test_what_is_too_small_to_be_seen_is_not_gone(
+    kind: HazardKind, px_m: float, outcome: LookOutcome
+) -> None:
+    look = a_look(kind)
+    for _ in range(POLICY.frames):
+        look, _best = looked(look, [], px_m)
+    assert verdict(look, START + timedelta(seconds=10), POLICY) is outcome
+
+
 def test_smoke_where_fire_was_is_not_gone() -> None:
-    look, best = looked(a_look(), [sighting(5, HazardKind.SMOKE)])
+    look, best = looked(a_look(), [sighting(5, HazardKind.SMOKE)], FINE)
     assert look.positive == 1
     assert best is not None
 
 
 def test_another_kind_or_another_place_does_not_confirm() -> None:
     seen = [sighting(5, HazardKind.CROWD), sighting(80, HazardKind.FIRE)]
-    look, best = looked(a_look(), seen)
+    look, best = looked(a_look(), seen, FINE)
     assert (look.frames, look.positive, best) == (1, 0, None)
 
 
