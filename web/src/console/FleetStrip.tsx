@@ -2,22 +2,13 @@ import { useTranslation } from "react-i18next";
 
 import type { DevicePosition, District } from "../api/types";
 
-const SILENT_MS = 60_000;
-
-// By the devices' own clock: a drone that others have outlived by a minute is switched off.
-function isSilent(one: DevicePosition, all: DevicePosition[]): boolean {
-  const newest = Math.max(...all.map((p) => Date.parse(p.at)));
-  return newest - Date.parse(one.at) > SILENT_MS;
-}
-
 export function FleetStrip({ district, positions }: { district: District; positions: DevicePosition[] }) {
   const { t } = useTranslation();
   const latest = new Map(positions.map((p) => [p.device_sn, p]));
   return (
     <ul className="fleet" aria-label={t("fleet/title")}>
       {district.drones.map((drone) => {
-        const last = latest.get(drone.sn);
-        const now = last && !isSilent(last, positions) ? last : undefined;
+        const now = latest.get(drone.sn);
         const height = now?.height_agl_m ?? now?.height_rel_m;
         const low = now?.battery_pct != null && now.battery_pct < 30;
         return (
