@@ -1,5 +1,6 @@
 """PostgreSQL: the pool of a part, and numbered migrations applied once and never changed."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -85,3 +86,14 @@ async def refuse_powerful_role(pool: Pool) -> None:
         raise PermissionError(
             f"role {row[0]} is superuser or bypasses row-level security; use gridwing_app"
         )
+
+
+def heed_cancellation(error: Exception) -> None:
+    """Raise CancelledError from `error` where this task was told to end.
+
+    A query cut short by a cancellation may end in an error of its own that hides it; who goes on
+    after an error asks here first, or would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error

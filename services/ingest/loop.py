@@ -15,6 +15,7 @@ from domain.district import District
 from domain.observation import DeviceRequest
 from runtime.bus import Bus, Message
 from runtime.clock import Clock
+from runtime.database import heed_cancellation
 from runtime.intake import Intake
 from runtime.ledger import Ledger
 from runtime.metrics import MESSAGES
@@ -69,6 +70,7 @@ class Ingest:
                 await self._prepare_day()
                 return await self.keeper.keep(batch)
             except (psycopg.OperationalError, psycopg.errors.SerializationFailure) as error:
+                heed_cancellation(error)
                 log.warning("database away, batch kept in hand", error=str(error), wait_s=wait_s)
             await self.clock.sleep(wait_s * self.clock.rate)
             wait_s = min(2 * wait_s, RETRY_LAST_S)

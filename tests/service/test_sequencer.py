@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from subprocess import PIPE, Popen
 
 import psycopg
@@ -22,6 +23,7 @@ AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 WRITERS = 4
 WRITE_S = 3.0
 KILL_EVERY_S = 0.4
+CANCELLED_TIMES = 150
 CANDIDATE = """
 import asyncio, sys
 from runtime.database import open_pool
@@ -165,3 +167,14 @@ async def test_more_rows_than_one_step_takes(database_urls: DatabaseUrls, count:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await in_order(ledger, {"a": count})
+
+
+async def test_it_ends_when_told_to_whatever_it_is_doing(database_urls: DatabaseUrls) -> None:
+    chance = Random(7)
+    async with open_pool(database_urls.service, 2) as pool:
+        for _ in range(CANCELLED_TIMES):
+            task = asyncio.create_task(sequence(pool))
+            await asyncio.sleep(chance.uniform(0.0, 0.03))
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 10.0)
