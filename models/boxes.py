@@ -1,11 +1,22 @@
-"""What every detector of boxes needs: a picture made to fit, and overlapping boxes merged."""
+"""What every detector of boxes needs: a picture made to fit, and boxes compared."""
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.hazard import Detection
+
 Image = NDArray[np.uint8]
 PAD_GREY = 114
+
+
+class Detector(Protocol):
+    def detect(self, image: Image) -> Sequence[Detection]:
+        """Return the boxes found in one BGR picture, in its own pixels."""
+        ...
 
 
 def letterboxed(image: Image, width_px: int, height_px: int) -> tuple[Image, float, int, int]:
@@ -47,3 +58,14 @@ def suppressed(
         overlap = common / (area[i] + area[rest] - common + 1e-9)
         order = [int(j) for j in rest[(overlap <= overlap_limit) | (group[rest] != group[i])]]
     return chosen
+
+
+def area_px2(box: Detection) -> float:
+    return (box.x1_px - box.x0_px) * (box.y1_px - box.y0_px)
+
+
+def common_px2(a: Detection, b: Detection) -> float:
+    """Return the area of what two boxes share."""
+    width = min(a.x1_px, b.x1_px) - max(a.x0_px, b.x0_px)
+    height = min(a.y1_px, b.y1_px) - max(a.y0_px, b.y0_px)
+    return max(width, 0.0) * max(height, 0.0)

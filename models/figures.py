@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from domain.hazard import Detection
+from models.boxes import area_px2, common_px2
 
 OVERLAP_LEAST = 0.5
 """Intersection over union from which a box counts, as in PASCAL VOC's AP50."""
@@ -66,13 +67,8 @@ def tallied(
 
 def overlap(a: Detection, b: Detection) -> float:
     """Return intersection over union, 0..1."""
-    width = min(a.x1_px, b.x1_px) - max(a.x0_px, b.x0_px)
-    height = min(a.y1_px, b.y1_px) - max(a.y0_px, b.y0_px)
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    areas = [(c.x1_px - c.x0_px) * (c.y1_px - c.y0_px) for c in (a, b)]
-    return common / max(sum(areas) - common, 1e-9)
+    common = common_px2(a, b)
+    return common / max(area_px2(a) + area_px2(b) - common, 1e-9)
 
 
 def false_alarms_per_100(

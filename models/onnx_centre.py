@@ -1,13 +1,11 @@
 """The hazard network at work: a centre-point detector on ONNX Runtime."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from domain.hazard import Detection
-from models.boxes import checked, letterboxed, suppressed
+from models.boxes import Image, checked, letterboxed, suppressed
 from models.catalogue import HAZARDS, Card, card, session
 
-Image = NDArray[np.uint8]
 WIDTH_PX, HEIGHT_PX, STRIDE = 384, 288, 8
 BOXES_LIMIT = 200
 OVERLAP_LIMIT = 0.45

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.hazard import Detection
-from models.boxes import checked, letterboxed, suppressed
+from models.boxes import Image, checked, letterboxed, suppressed
 from models.catalogue import THINGS, card, session
 
-Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 SIDE_PX = 416
 STRIDES = (8, 16, 32)

@@ -5,18 +5,15 @@ BlurFailed is raised and there is no picture to keep: nothing passes unblurred.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.hazard import Detection
-from models.boxes import suppressed
+from models.boxes import Detector, Image, suppressed
 from models.catalogue import FACES, card, session
 
-Image = NDArray[np.uint8]
 STRIDE = 4
 CELLS = 32
 LONG_SIDE_PX = 1280
@@ -30,10 +27,6 @@ PLATE_BAND = 0.6
 
 class BlurFailed(RuntimeError):
     """A picture could not be made fit to be kept; the text says why."""
-
-
-class VehicleFinder(Protocol):
-    def detect(self, image: Image) -> Sequence[Detection]: ...
 
 
 class FaceBlur:
@@ -88,7 +81,7 @@ class FaceBlur:
 class PictureBlur:
     """Faces, and the part of each vehicle that carries its plate where one could be read."""
 
-    def __init__(self, faces: FaceBlur, vehicles: VehicleFinder) -> None:
+    def __init__(self, faces: FaceBlur, vehicles: Detector) -> None:
         self._faces = faces
         self._vehicles = vehicles
 

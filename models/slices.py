@@ -5,14 +5,12 @@ is left to the neighbour that holds all of it, or to the look at the whole.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from domain.hazard import Detection
+from models.boxes import Detector, Image, area_px2, common_px2
 
-Image = NDArray[np.uint8]
 SLICED_FROM_PX = 832
 PIECE_LEAST_PX = 416
 PIECES_ACROSS_LIMIT = 6
@@ -20,10 +18,6 @@ OVERLAP = 0.25
 EDGE_PX = 3.0
 COMMON_LIMIT = 0.6
 """How much of the smaller of two boxes of a label may lie in the other."""
-
-
-class Detector(Protocol):
-    def detect(self, image: Image) -> Sequence[Detection]: ...
 
 
 def detect_sliced(detector: Detector, image: Image) -> list[Detection]:
@@ -83,9 +77,4 @@ def merged(boxes: Sequence[Detection]) -> list[Detection]:
 
 def _common(a: Detection, b: Detection) -> float:
     """Return the share of the smaller box that lies in the other."""
-    width = min(a.x1_px, b.x1_px) - max(a.x0_px, b.x0_px)
-    height = min(a.y1_px, b.y1_px) - max(a.y0_px, b.y0_px)
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(c.x1_px - c.x0_px) * (c.y1_px - c.y0_px) for c in (a, b)]
-    return width * height / max(min(areas), 1e-9)
+    return common_px2(a, b) / max(min(area_px2(a), area_px2(b)), 1e-9)

@@ -1,25 +1,15 @@
 """Two detectors on one picture: each heard on what it is good at, nothing reported twice."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
 from domain.hazard import Detection
+from models.boxes import Detector, Image
 from models.labels import KIND_OF
 from models.slices import detect_sliced, merged
 
-Image = NDArray[np.uint8]
 SURE = 0.7
 """Score from which the hazard network is heard on pictures that may be photographs.
 
 On 278 real pictures no hazard reached it: neither the false ones, nor the true.
 """
-
-
-class Detector(Protocol):
-    def detect(self, image: Image) -> Sequence[Detection]: ...
 
 
 class TwoDetectors:

@@ -11,12 +11,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import radians, tan
-from typing import Protocol
 
 import cv2
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 from shapely import Polygon, contains_xy, prepare
 
 from domain.district import District
@@ -32,6 +30,7 @@ from domain.hazard import Detection, Hazard, HazardKind
 from domain.ids import derive
 from domain.observation import Frame, FramePose
 from geo.locate import footprint as ground_footprint
+from models.boxes import Detector, Image
 from models.privacy import BlurFailed
 from runtime.clock import Clock
 from runtime.evidence import EvidenceStore
@@ -50,13 +49,6 @@ READ_LIMIT = 500
 TEND_EVERY_S, TEND_EVERY_WALL_S = 2.0, 0.3
 EVIDENCE_QUALITY = 85
 COVERING_PITCH_DEG = -60.0
-Image = NDArray[np.uint8]
-
-
-class Detector(Protocol):
-    def detect(self, image: Image) -> Sequence[Detection]:
-        """Return the boxes found in one BGR picture, in its own pixels."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
