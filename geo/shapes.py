@@ -58,12 +58,6 @@ def local_to_area(shape: BaseGeometry, frame: LocalFrame) -> Area:
     return shape_to_area(transform(shape, degrees))
 
 
-def area_centre(area: Area) -> Position:
-    """Return a point that surely lies inside the area."""
-    point = area_to_shape(area).representative_point()
-    return Position(point.y, point.x)
-
-
 def feature(geometry: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 

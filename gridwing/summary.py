@@ -36,14 +36,6 @@ class TrueHazard:
     frames: int
 
 
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Return the nearest-rank percentile, or None when there are no values."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
-
-
 def ledger_figures(
     entries: Sequence[Entry], truth: Sequence[TrueHazard], frame: LocalFrame
 ) -> dict[str, Any]:

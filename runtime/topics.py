@@ -14,7 +14,6 @@ DJI_UP_FILTERS = (
 INTAKE_FILTERS = (*DJI_UP_FILTERS, TELEMETRY_FILTER)
 SERVICES_REPLY_FILTER = "thing/product/+/services_reply"
 REQUESTS_FILTER = "thing/product/+/requests"
-OSD_FILTER = "thing/product/+/osd"
 
 
 def frame(sn: str) -> str:

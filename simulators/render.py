@@ -223,39 +223,38 @@ def _clip(seen: Floats, plane: Floats) -> Floats:
     return np.asarray(kept).reshape(-1, 3)
 
 
-_TEXTURES: dict[int, NDArray[np.uint8]] = {}
-TEXTURES_LIMIT = 8
+TEXTURES = 8
+"""How many different grains there are; a seed picks one."""
 
 
-def _noise_tile(seed: int) -> NDArray[np.uint8]:
-    """Return a tiling grey texture around 128, kept for the few seeds in use."""
-    key = seed % TEXTURES_LIMIT
-    if key not in _TEXTURES:
-        rng = np.random.default_rng(key)
-        tile = np.zeros((TEXTURE_PX, TEXTURE_PX), np.float32)
-        for step, weight in ((4, 0.25), (16, 0.35), (64, 0.4), (128, 0.5)):
-            coarse = rng.normal(0, 1, (TEXTURE_PX // step, TEXTURE_PX // step)).astype(np.float32)
-            wrapped = np.pad(coarse, 1, mode="wrap")
-            side = TEXTURE_PX + 2 * step
-            fine = cv2.resize(wrapped, (side, side), interpolation=cv2.INTER_CUBIC)
-            tile += weight * fine[step:-step, step:-step]
-        tile += 0.35 * rng.normal(0, 1, tile.shape).astype(np.float32)
-        _TEXTURES[key] = np.clip(128 + 16 * tile, 0, 255).astype(np.uint8)
-    return _TEXTURES[key]
+@lru_cache(TEXTURES)
+def _noise_tile(texture: int) -> NDArray[np.uint8]:
+    """Return a tiling grey texture around 128."""
+    rng = np.random.default_rng(texture)
+    tile = np.zeros((TEXTURE_PX, TEXTURE_PX), np.float32)
+    for step, weight in ((4, 0.25), (16, 0.35), (64, 0.4), (128, 0.5)):
+        coarse = rng.normal(0, 1, (TEXTURE_PX // step, TEXTURE_PX // step)).astype(np.float32)
+        wrapped = np.pad(coarse, 1, mode="wrap")
+        side = TEXTURE_PX + 2 * step
+        fine = cv2.resize(wrapped, (side, side), interpolation=cv2.INTER_CUBIC)
+        tile += weight * fine[step:-step, step:-step]
+    tile += 0.35 * rng.normal(0, 1, tile.shape).astype(np.float32)
+    return np.clip(128 + 16 * tile, 0, 255).astype(np.uint8)
 
 
-@lru_cache(TEXTURES_LIMIT)
-def _noise_sheet(seed: int) -> NDArray[np.uint8]:
+@lru_cache(TEXTURES)
+def _noise_sheet(texture: int) -> NDArray[np.uint8]:
     """Return enough tiles side by side that a picture of a few needs no wrapping round."""
-    return np.tile(_noise_tile(seed), (TILES_AT_ONCE + 1, TILES_AT_ONCE + 1))
+    return np.tile(_noise_tile(texture), (TILES_AT_ONCE + 1, TILES_AT_ONCE + 1))
 
 
 def _texture(image: Image, view: View, pinhole: Pinhole, seed: int) -> None:
     """Multiply the ground by a noise texture that lies on it in world coordinates."""
     h, w = image.shape[:2]
-    grain = _grain_below(view, pinhole, seed, (w, h))
+    texture = seed % TEXTURES
+    grain = _grain_below(view, pinhole, texture, (w, h))
     if grain is None:
-        grain = _grain_ahead(view, pinhole, seed, (w, h))
+        grain = _grain_ahead(view, pinhole, texture, (w, h))
     cv2.multiply(image, cv2.merge([grain, grain, grain]), image, scale=1 / 128)
 
 
@@ -267,7 +266,7 @@ def _texture_at(view: View, rays: Floats) -> NDArray[np.float32]:
 
 
 def _grain_below(
-    view: View, pinhole: Pinhole, seed: int, size: tuple[int, int]
+    view: View, pinhole: Pinhole, texture: int, size: tuple[int, int]
 ) -> NDArray[np.uint8] | None:
     """Return the texture as a picture of one flat piece; None where it shows too far."""
     w, h = size
@@ -281,18 +280,18 @@ def _grain_below(
         return None
     onto = cv2.getPerspectiveTransform(corners, places)
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpPerspective(_noise_sheet(seed), onto, size, flags=how), np.uint8)
+    return np.asarray(cv2.warpPerspective(_noise_sheet(texture), onto, size, flags=how), np.uint8)
 
 
 def _grain_ahead(
-    view: View, pinhole: Pinhole, seed: int, size: tuple[int, int]
+    view: View, pinhole: Pinhole, texture: int, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
     """Return the texture up to the horizon, its coordinates worked out for every fourth pixel."""
     w, h = size
     u, v = np.meshgrid(np.arange(0, w, 4), np.arange(0, h, 4))
     fine = cv2.resize(_texture_at(view, pinhole.rays(u, v)), size)
     x, y = np.mod(fine[..., 0], TEXTURE_PX), np.mod(fine[..., 1], TEXTURE_PX)
-    grain = cv2.remap(_noise_tile(seed), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    grain = cv2.remap(_noise_tile(texture), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     return np.asarray(grain, np.uint8)
 
 

@@ -64,14 +64,18 @@ def sample(seed: int) -> Sample:
     night = float(rng.random() < 0.15) * rng.uniform(0.3, 0.9)
     light = Light(rng.uniform(0.25, 1.0), rng.uniform(0, 0.8) ** 2, _sometimes(rng, 0.2), night)
     image, boxes = render(view, items, background, light, rng.uniform(0, 60), seed)
-    labelled = tuple(
+    return Sample(_lens(image, rng), _labelled(boxes))
+
+
+def _labelled(boxes: Sequence[DrawnBox]) -> tuple[DrawnBox, ...]:
+    """Return the boxes of our classes that show enough to be learnt from."""
+    return tuple(
         box
         for box in boxes
         if box.kind in CLASSES
         and max(box.x1 - box.x0, box.y1 - box.y0) >= LEAST_BOX_PX
         and box.visible_share >= LEAST_VISIBLE
     )
-    return Sample(_lens(image, rng), labelled)
 
 
 def _sometimes(rng: np.random.Generator, chance: float) -> float:
@@ -297,14 +301,7 @@ def sample_in_town(seed: int, choices: tuple[Town, ...], hazards: bool = True) -
         items += _shifted(_gathering(rng, view), view)
     light = Light(rng.uniform(0.5, 1.0), rng.uniform(0.05, 0.16), 0.3 * _sometimes(rng, 0.2), 0.0)
     image, boxes = render(view, items, background, light, rng.uniform(0, 60), seed)
-    labelled = tuple(
-        box
-        for box in boxes
-        if box.kind in CLASSES
-        and max(box.x1 - box.x0, box.y1 - box.y0) >= LEAST_BOX_PX
-        and box.visible_share >= LEAST_VISIBLE
-    )
-    return Sample(_lens(image, rng), labelled)
+    return Sample(_lens(image, rng), _labelled(boxes))
 
 
 def _shifted(items: Sequence[Item | None], view: View) -> list[Item]:

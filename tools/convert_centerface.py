@@ -8,8 +8,6 @@ import sys
 
 import onnx
 
-HEADS = ("heatmap", "scale", "offset", "landmarks")
-
 
 def main(source: str, target: str) -> None:
     model = onnx.load(source)

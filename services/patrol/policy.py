@@ -17,7 +17,6 @@ class PatrolPolicy:
     portion_limit_s: float = 700.0
     sortie_limit_s: float = 1000.0
     cells_limit: int = 12
-    transitional_m_s: float = 12.0
     accel_m_s2: float = 2.5
     corner_cut_m: float = 2.0
     sky: SkyPolicy = field(default_factory=SkyPolicy)
