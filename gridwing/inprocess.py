@@ -24,6 +24,7 @@ from runtime.clock import Clock, VirtualLoop
 from runtime.evidence import InlineEvidenceStore
 from runtime.intake import MemoryIntake
 from runtime.ledger_memory import MemoryLedger
+from runtime.metrics import REGISTRY
 from runtime.topics import INTAKE_FILTERS
 from services.alerts.desk import Desk
 from services.alerts.loop import AlertPolicy
@@ -58,6 +59,7 @@ class Town:
     ) -> None:
         self.options, self.district = options, district
         self.clock, self.folder = clock, folder
+        self._errors_before = logged_errors()
         self.bus, self.ledger = MemoryBus(), MemoryLedger()
         self.ingested, self.flights = MemoryIngestStore(), MemoryPatrolStore()
         self.alerted = MemoryAlertStore()
@@ -157,10 +159,15 @@ class Town:
             "ledger_entries": verified.entries,
             "ledger_ok": verified.ok,
             "ledger_digest": verified.head_hash.hex(),
-            "errors": 0,
+            "errors": logged_errors() - self._errors_before,
         }
         figures["complaints"] = complaints(figures)
         return figures
+
+
+def logged_errors() -> int:
+    """Return how many error lines this process has logged."""
+    return int(REGISTRY.get_sample_value("gridwing_log_errors_total") or 0)
 
 
 def _refused(source: str, reason: str) -> None:

@@ -88,6 +88,8 @@ def complaints(figures: Mapping[str, Any]) -> list[str]:
     if figures["telemetry_stored"] < figures["telemetry_sent"]:
         lost = figures["telemetry_sent"] - figures["telemetry_stored"]
         found.append(f"{lost} telemetry messages were lost")
+    if not figures["ledger_ok"]:
+        found.append("the ledger's hash chain does not verify")
     if figures["dead_letters"]:
         found.append(f"{figures['dead_letters']} messages were refused into dead_letter")
     if figures["errors"]:
