@@ -20,6 +20,7 @@ from gridwing.status import status_server
 from gridwing.stopping import run_until_stopped
 from gridwing.stream import Stream
 from gridwing.web_server import serve
+from models.boxes import Image
 from runtime import log as logging
 from runtime.access.accounts import Accounts
 from runtime.access.http import current_principal
@@ -122,9 +123,9 @@ async def watch(settings: Settings) -> None:
             recorder = CameraRecorder(settings.data_dir / "recordings", on.district)
             recorder.recover()
 
-            def record(frame: Frame, boxes: Sequence[Detection]) -> None:
+            def record(frame: Frame, image: Image, boxes: Sequence[Detection]) -> None:
                 FRAMES.labels("seen").inc()
-                recorder.take(frame, boxes, on.clock.wall_s())
+                recorder.take(frame, image, boxes, on.clock.wall_s())
 
             watching.record = record
             on.ready.set()

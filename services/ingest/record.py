@@ -20,7 +20,6 @@ from datetime import datetime
 from pathlib import Path
 
 import cv2
-import numpy as np
 import orjson
 import structlog
 
@@ -28,7 +27,8 @@ from domain.codec import canonical, instant_text, to_plain
 from domain.device import DeviceKind
 from domain.district import District
 from domain.hazard import Detection
-from domain.observation import FlightPhase, Frame, Telemetry
+from domain.observation import FlightPhase, Frame, FramePose, Telemetry
+from models.boxes import Image
 from runtime.bus import Message
 from services.ingest.devices import Devices
 from services.ingest.mcap_file import McapFile, recover_all
@@ -167,15 +167,15 @@ class CameraRecorder:
     def recover(self) -> list[Path]:
         return recover_all(self._folder, ".cam.mcap")
 
-    def take(self, frame: Frame, boxes: Sequence[Detection], wall_s: float) -> None:
-        """Record one frame; CAM_SILENCE_S of frame time without one ends a drone's recording."""
+    def take(self, frame: Frame, image: Image, boxes: Sequence[Detection], wall_s: float) -> None:
+        """Record one decoded frame; CAM_SILENCE_S of frame time without one ends a recording."""
         try:
-            self._take(frame, boxes, wall_s)
+            self._take(frame, image, boxes, wall_s)
         except OSError as error:
             log.warning("recording given up", error=str(error))
             self._open.clear()
 
-    def _take(self, frame: Frame, boxes: Sequence[Detection], wall_s: float) -> None:
+    def _take(self, frame: Frame, image: Image, boxes: Sequence[Detection], wall_s: float) -> None:
         sn = frame.device_sn
         self._end_silent(frame.at)
         if sn not in self._drones or frame.pose is None:
@@ -183,7 +183,7 @@ class CameraRecorder:
         file, _ = self._open.get(sn, (None, None))
         file = file or begun(self._folder, sn, frame.at, "cam")
         self._open[sn] = (file, frame.at)
-        write_frame(file, frame, boxes)
+        write_frame(file, frame, image, frame.pose, boxes)
         if wall_s - self._synced_s.setdefault(sn, wall_s) >= SYNC_EVERY_S:
             self._synced_s[sn] = wall_s
             file.sync()
@@ -236,9 +236,11 @@ def write_state(file: McapFile, row: Telemetry) -> None:
     )
 
 
-def write_frame(file: McapFile, frame: Frame, boxes: Sequence[Detection]) -> None:
+def write_frame(
+    file: McapFile, frame: Frame, image: Image, pose: FramePose, boxes: Sequence[Detection]
+) -> None:
     topic = f"/drone/{frame.device_sn}"
-    if (jpeg := coarse(frame)) is not None:
+    if (jpeg := coarse(image, pose)) is not None:
         picture = {
             "timestamp": _stamp(frame.at),
             "frame_id": frame.device_sn,
@@ -249,19 +251,16 @@ def write_frame(file: McapFile, frame: Frame, boxes: Sequence[Detection]) -> Non
     seen = {
         "at": instant_text(frame.at),
         "flight_id": frame.flight_id,
-        "pose": to_plain(frame.pose),
+        "pose": to_plain(pose),
         "boxes": to_plain(tuple(boxes)),
     }
     file.write(f"{topic}/det", frame.at, orjson.dumps(seen), schema=BOXES)
 
 
-def coarse(frame: Frame) -> bytes | None:
-    """Return the frame's JPEG at FINEST_M_PX of ground a pixel or coarser; None when too small."""
-    image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if frame.pose is None or image is None:
-        return None
+def coarse(image: Image, pose: FramePose) -> bytes | None:
+    """Return the JPEG at FINEST_M_PX of ground a pixel or coarser; None when too small."""
     height_px, width_px = image.shape[:2]
-    across_m = 2 * frame.pose.height_agl_m * math.tan(math.radians(frame.pose.hfov_deg) / 2)
+    across_m = 2 * pose.height_agl_m * math.tan(math.radians(pose.hfov_deg) / 2)
     scale = min(1.0, across_m / width_px / FINEST_M_PX)
     if width_px * scale < NARROWEST_PX:
         return None

@@ -105,7 +105,7 @@ class Eyes:
         return await asyncio.get_running_loop().run_in_executor(self.executor, job)
 
 
-def _unrecorded(frame: Frame, boxes: Sequence[Detection]) -> None:
+def _unrecorded(frame: Frame, image: Image, boxes: Sequence[Detection]) -> None:
     """Record nothing: what a watch without a recorder does with its frames."""
 
 
@@ -128,7 +128,7 @@ class Watch:
     clock: Clock
     policy: WatchPolicy
     pace: Pace
-    record: Callable[[Frame, Sequence[Detection]], None] = _unrecorded
+    record: Callable[[Frame, Image, Sequence[Detection]], None] = _unrecorded
     candidates: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
     active: dict[str, Active] = field(default_factory=dict)
     looks: dict[str, OpenLook] = field(default_factory=dict)
@@ -178,7 +178,7 @@ class Watch:
         if not isinstance(seen, Seen):
             return "picture does not decode"
         self.frames_seen += 1
-        self.record(frame, seen.detections)
+        self.record(frame, seen.image, seen.detections)
         events = self._covering(seen) if frame.pose is not None else []
         events += await self._voting(seen, flying=frame.pose is not None)
         events += await self._looking(seen)

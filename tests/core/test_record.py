@@ -129,8 +129,11 @@ def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
         read([path])
 
 
+PICTURE = np.full((480, 640, 3), 90, np.uint8)
+
+
 def frame(second: float, height_agl_m: float) -> Frame:
-    done, jpeg = cv2.imencode(".jpg", np.full((480, 640, 3), 90, np.uint8))
+    done, jpeg = cv2.imencode(".jpg", PICTURE)
     assert done
     at = AT + timedelta(seconds=second)
     pose = FramePose(PLACE, height_agl_m, 0.0, -90.0, 0.0, 66.0, at)
@@ -139,7 +142,9 @@ def frame(second: float, height_agl_m: float) -> Frame:
 
 @pytest.mark.parametrize(("height_agl_m", "width_px"), [(20.0, 260), (60.0, 640), (3.0, None)])
 def test_a_kept_picture_is_too_coarse_for_a_face(height_agl_m: float, width_px: int | None) -> None:
-    kept = coarse(frame(0, height_agl_m))
+    taken = frame(0, height_agl_m)
+    assert taken.pose is not None
+    kept = coarse(PICTURE, taken.pose)
     if width_px is None:
         assert kept is None
         return
@@ -152,7 +157,7 @@ def test_a_kept_picture_is_too_coarse_for_a_face(height_agl_m: float, width_px: 
 def test_silence_ends_a_drones_pictures(tmp_path: Path) -> None:
     recorder = CameraRecorder(tmp_path, DISTRICT)
     for second in (0, 3, 60, 200):
-        recorder.take(frame(second, 60.0), (), second)
+        recorder.take(frame(second, 60.0), PICTURE, (), second)
     assert len(list(tmp_path.glob("*.cam.mcap"))) == 1
     recorder.close()
     assert len(list(tmp_path.glob("*.cam.mcap"))) == 2

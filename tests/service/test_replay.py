@@ -81,4 +81,3 @@ async def test_commands_and_the_servers_own_words_are_never_played(tmp_path: Pat
     recording = read([path])
     assert (recording.said, recording.refused) == ((), 3)
     assert Devices.of(recording.district) == Devices.of(DISTRICT)
-
