@@ -25,15 +25,16 @@ class FlightPhase(StrEnum):
 class Telemetry:
     """One message's worth of device state; a field is None where the message did not carry it.
 
-    `key` tells two messages of one device and one instant apart (a digest of the payload), so a
-    redelivery meets its first copy. Heights are never mixed: ellipsoid (WGS-84), above take-off,
-    above ground.
+    `at` and `key` come from the payload alone (the device's time, 1970 where it told none, and a
+    64-bit digest), so a redelivery meets its first copy. `time_clamped` says that `at` is not to be
+    believed: too far ahead of the receive time, or behind it. Heights are never mixed: ellipsoid
+    (WGS-84), above take-off, above ground.
     """
 
     device_sn: str
     device_kind: DeviceKind
     at: datetime
-    key: str
+    key: int
     received_at: datetime
     position: Position | None = None
     height_ellipsoid_m: float | None = None
@@ -51,6 +52,11 @@ class Telemetry:
     dock_cover_open: bool | None = None
     drone_in_dock: bool | None = None
     time_clamped: bool = False
+
+    @property
+    def state_at(self) -> datetime:
+        """The time its state is of: the device's, or where that is not believed ours."""
+        return self.received_at if self.time_clamped else self.at
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,16 @@ A new vendor is one adapter file and one line of ADAPTERS.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 
 from domain.observation import Refusal
 from runtime.topics import DJI_UP_FILTERS, TELEMETRY_FILTER, matches
 from services.ingest import compact, dji
 from services.ingest.devices import Devices
-from services.ingest.dji import Heard
 from services.ingest.fields import Unreadable
+from services.ingest.heard import Heard
 
+TOPICS_REMEMBERED = 20_000
 Adapter = Callable[[str, bytes, datetime, Devices], Heard]
 
 ADAPTERS: tuple[tuple[str, Adapter], ...] = (
@@ -21,12 +23,18 @@ ADAPTERS: tuple[tuple[str, Adapter], ...] = (
 )
 
 
+@lru_cache(TOPICS_REMEMBERED)
+def adapter_of(topic: str) -> Adapter | None:
+    """Return who reads a topic."""
+    return next((adapter for wanted, adapter in ADAPTERS if matches(wanted, topic)), None)
+
+
 def decode(topic: str, payload: bytes, received_at: datetime, devices: Devices) -> Heard | Refusal:
     """Return what the message says, or why it cannot be taken. Never raises."""
-    for topic_filter, adapter in ADAPTERS:
-        if matches(topic_filter, topic):
-            try:
-                return adapter(topic, payload, received_at, devices)
-            except (Unreadable, OverflowError, RecursionError) as error:
-                return Refusal(topic, payload, str(error), received_at)
-    return Refusal(topic, payload, f"nobody reads the topic {topic}", received_at)
+    adapter = adapter_of(topic)
+    if adapter is None:
+        return Refusal(topic, payload, f"nobody reads the topic {topic}", received_at)
+    try:
+        return adapter(topic, payload, received_at, devices)
+    except (Unreadable, OverflowError, RecursionError) as error:
+        return Refusal(topic, payload, str(error), received_at)

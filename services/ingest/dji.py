@@ -5,7 +5,6 @@ stay apart: `height` is WGS-84 ellipsoid, `elevation` is above take-off. The ven
 have `"timestamp:"` for `timestamp`, digits as strings and no `method`: taken, never crashed on.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from re import fullmatch
@@ -33,7 +32,9 @@ from services.ingest.fields import (
     section,
     serial,
     text,
+    told_time,
 )
+from services.ingest.heard import Heard, Reply
 
 ALARMS_LIMIT = 20
 AIRCRAFT_PHASES = {
@@ -63,22 +64,6 @@ PROGRESS_METHODS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the device waits for, sent once what it said is committed."""
-
-    topic: str
-    tid: str
-    bid: str
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    observations: tuple[Observation, ...]
-    reply: Reply | None = None
-
-
 def read(topic: str, payload: bytes, received_at: datetime, devices: Devices) -> Heard:
     """Decode one message of a DJI topic. Raises Unreadable."""
     parts = topic.split("/")
@@ -89,14 +74,14 @@ def read(topic: str, payload: bytes, received_at: datetime, devices: Devices) ->
     data = section(message, "data")
     stamp = message.get("timestamp", message.get("timestamp:"))
     at, clamped = device_time(stamp, received_at)
+    told_at = told_time(stamp)
     gateway = message.get("gateway")
     if channel == "osd":
         if gateway is not None and gateway != sn and devices.drone_of.get(str(gateway)) != sn:
             raise Unreadable(f"gateway {gateway!r} does not speak for {sn}")
-        key = blake2b(payload, digest_size=8).hexdigest()
-        return Heard((_osd(sn, data, at, clamped, key, received_at, devices),))
+        return Heard((_osd(sn, data, told_at, clamped, digest(payload), received_at, devices),))
     if channel == "drc/up":
-        return Heard(_drc(sn, message, data, at, clamped, payload, received_at, devices))
+        return Heard(_drc(sn, message, data, told_at, clamped, payload, received_at, devices))
     if channel == "state":
         return Heard(())
     _kind(sn, devices)
@@ -109,6 +94,11 @@ def read(topic: str, payload: bytes, received_at: datetime, devices: Devices) ->
     if channel == "requests":
         return _request(sn, message, data, at)
     raise Unreadable(f"no such channel: {channel}")
+
+
+def digest(payload: bytes) -> int:
+    """Return what tells two messages of one device and instant apart."""
+    return int.from_bytes(blake2b(payload, digest_size=8).digest(), signed=True)
 
 
 def _kind(sn: str, devices: Devices) -> DeviceKind:
@@ -136,7 +126,7 @@ def _osd(
     data: dict[str, Any],
     at: datetime,
     clamped: bool,
-    key: str,
+    key: int,
     received_at: datetime,
     devices: Devices,
 ) -> Telemetry:
@@ -165,7 +155,7 @@ def _osd(
 
 
 def _aircraft(
-    sn: str, data: dict[str, Any], at: datetime, clamped: bool, key: str, received_at: datetime
+    sn: str, data: dict[str, Any], at: datetime, clamped: bool, key: int, received_at: datetime
 ) -> Telemetry:
     mode = integer(data, "mode_code", 0, 255)
     gimbal: dict[str, Any] = next(
@@ -212,7 +202,7 @@ def _drc(
         device_sn=drone_sn,
         device_kind=DeviceKind.DRONE,
         at=at,
-        key=blake2b(payload, digest_size=8).hexdigest(),
+        key=digest(payload),
         received_at=received_at,
         position=position_of(data),
         height_ellipsoid_m=number(data, "height", -500, 9000),

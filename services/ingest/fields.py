@@ -10,6 +10,7 @@ PAYLOAD_LIMIT_BYTES = 256 * 1024
 FUTURE_LIMIT_S = 300.0
 PAST_LIMIT_S = 7 * 86400.0
 TEXT_LIMIT_CHARACTERS = 256
+UNDATED = datetime(1970, 1, 1, tzinfo=UTC)
 SERIAL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -86,11 +87,19 @@ def serial(data: dict[str, Any], key: str) -> str:
     return value
 
 
-def device_time(stamp_ms: Any, received_at: datetime) -> tuple[datetime, bool]:
-    """Return (time, clamped): device milliseconds, or the receive time where they cannot be."""
+def told_time(stamp_ms: Any) -> datetime:
+    """Return the device's milliseconds as an instant, UNDATED where they can be none.
+
+    It comes from the payload alone, so that a second delivery meets its first copy.
+    """
     if isinstance(stamp_ms, bool) or not isinstance(stamp_ms, int) or not 0 < stamp_ms < 2**43:
-        return received_at, True
-    at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=stamp_ms)
+        return UNDATED
+    return UNDATED + timedelta(milliseconds=stamp_ms)
+
+
+def device_time(stamp_ms: Any, received_at: datetime) -> tuple[datetime, bool]:
+    """Return (time, clamped): the device's time, or the receive time where it is not believed."""
+    at = told_time(stamp_ms)
     ahead_s = (at - received_at).total_seconds()
     if ahead_s > FUTURE_LIMIT_S or ahead_s < -PAST_LIMIT_S:
         return received_at, True

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
-
 from domain.district import District
 from domain.events import (
     DeviceAlarmCleared,
@@ -22,26 +20,32 @@ from domain.observation import (
     Telemetry,
     Topology,
 )
-from geo.cells import CellIndex
+from geo.cells import CellIndex, CellRaster
 from runtime.bus import Message
 from runtime.clock import Clock
 from runtime.ledger import Ledger, Transaction
+from services.ingest.columns import Columns, Gathered
 from services.ingest.decode import decode
 from services.ingest.devices import Devices
-from services.ingest.dji import Reply
-from services.ingest.store import IngestStore, Row
+from services.ingest.heard import Reply
+from services.ingest.store import IngestStore, TelemetryRepeated
 
 ACTOR = "ingest"
 
 
 @dataclass(slots=True)
 class Batch:
-    rows: list[Telemetry] = field(default_factory=list)
+    received_at: datetime
+    telemetry: Gathered = field(default_factory=Gathered)
+    columns: Columns | None = None
+    """`telemetry` once it is columns; None when there is none."""
     others: list[Observation] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     retried: int | None = None
     """The dead letter this batch is a second try of, settled with what it brings."""
+    suspect: bool = False
+    """Some of it may have been stored before."""
 
 
 class Keeper:
@@ -52,31 +56,49 @@ class Keeper:
     ) -> None:
         self.ledger, self.store, self.clock = ledger, store, clock
         self.devices = Devices.of(district)
-        self.cells = CellIndex(district.cells)
+        self.cells = CellRaster(CellIndex(district.cells))
+        self._newest_us: dict[str, int] = {}
 
     def read(self, messages: Sequence[Message], received_at: datetime) -> Batch:
         """Decode a batch; order is kept within telemetry and within everything else."""
-        batch = Batch()
-        for message in messages:
-            heard = decode(message.topic, message.payload, received_at, self.devices)
+        batch = Batch(received_at)
+        gathered, devices = batch.telemetry, self.devices
+        for topic, payload, duplicate in messages:
+            heard = decode(topic, payload, received_at, devices)
             if isinstance(heard, Refusal):
                 batch.refusals.append(heard)
                 continue
+            if heard.samples:
+                gathered.samples += heard.samples
+                sn = topic.rpartition("/")[2]
+                gathered.runs.append((sn, len(heard.samples), duplicate))
             for observation in heard.observations:
                 if isinstance(observation, Telemetry):
-                    batch.rows.append(observation)
+                    if duplicate:
+                        gathered.redelivered.append(len(gathered.rows))
+                    gathered.rows.append(observation)
                 else:
                     batch.others.append(observation)
             if heard.reply is not None:
                 batch.replies.append(heard.reply)
+        if len(gathered):
+            batch.columns = Columns.of(gathered, devices.kinds, received_at)
+            self._newest_us |= batch.columns.mark_out_of_order(self._newest_us)
         return batch
 
     async def keep(self, batch: Batch) -> int:
         """Store a batch and its ledger events in one transaction; return the new rows."""
-        cells = self._cells(batch.rows)
-        rows = [Row(t, cell) for t, cell in zip(batch.rows, cells, strict=True)]
+        try:
+            return await self._keep(batch, suspect=batch.suspect)
+        except TelemetryRepeated:
+            return await self._keep(batch, suspect=True)
+
+    async def _keep(self, batch: Batch, *, suspect: bool) -> int:
+        stored = 0
         async with self.ledger.transaction() as tx:
-            stored = await self.store.save(tx, rows)
+            if (columns := batch.columns) is not None:
+                names, cells = self.cells.assign(columns.lat_deg, columns.lon_deg)
+                stored = await self.store.save(tx, columns, names, cells, suspect=suspect)
             if batch.refusals:
                 await self.store.refuse(tx, batch.refusals)
             for observation in batch.others:
@@ -84,16 +106,6 @@ class Keeper:
             if batch.retried is not None:
                 await self.store.settle(tx, batch.retried)
         return stored
-
-    def _cells(self, rows: Sequence[Telemetry]) -> list[str | None]:
-        placed = [(i, t.position) for i, t in enumerate(rows) if t.position is not None]
-        cells: list[str | None] = [None] * len(rows)
-        if placed:
-            lat = np.array([p.lat_deg for _, p in placed])
-            lon = np.array([p.lon_deg for _, p in placed])
-            for (i, _), code in zip(placed, self.cells.assign(lat, lon), strict=True):
-                cells[i] = code
-        return cells
 
     async def _note(self, tx: Transaction, observation: Observation) -> None:
         stream, events = "", list[Event]()

@@ -4,6 +4,7 @@ A database outage stops the reading, not the part: the batch is tried again with
 broker keeps what we do not take.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date
 
@@ -16,7 +17,7 @@ from domain.observation import DeviceRequest
 from runtime.bus import Bus, Message
 from runtime.clock import Clock
 from runtime.database import heed_cancellation
-from runtime.intake import Intake
+from runtime.intake import Delivery, Intake
 from runtime.ledger import Ledger
 from runtime.metrics import MESSAGES
 from services.ingest.answers import answer
@@ -48,20 +49,25 @@ class Ingest:
         self.keeper = Keeper(ledger, store, district, clock)
         self._day: date | None = None
 
-    async def take(self, messages: Sequence[Message]) -> Batch:
-        """Keep one batch, acknowledge it, record it, answer it."""
+    def read(self, messages: Delivery) -> Batch:
+        """Decode one batch."""
         batch = self.keeper.read(messages, self.clock.now())
+        batch.suspect = messages.suspect
+        return batch
+
+    async def settle(self, messages: Delivery, batch: Batch) -> None:
+        """Keep one batch, acknowledge it, record it, answer it."""
         stored = await self._keep_patiently(batch)
         await self.intake.acknowledge(messages)
         _count(messages, batch, stored)
         if self.recorder is not None:
-            await self.recorder.take(messages, batch.rows, self.clock.now())
+            rows = batch.telemetry.telemetry(self.keeper.devices.kinds, batch.received_at)
+            await self.recorder.take(messages, rows, self.clock.now())
         try:
             await self.reply(batch)
         except ConnectionError as error:
             # The device asks again; what it said is already kept.
             log.warning("replies not sent", error=str(error))
-        return batch
 
     async def _keep_patiently(self, batch: Batch) -> int:
         wait_s = RETRY_FIRST_S
@@ -103,17 +109,29 @@ class Ingest:
 def _count(messages: Sequence[Message], batch: Batch, stored: int) -> None:
     MESSAGES.labels("received").inc(len(messages))
     MESSAGES.labels("stored").inc(stored)
-    MESSAGES.labels("repeated").inc(len(batch.rows) - stored)
+    MESSAGES.labels("repeated").inc(len(batch.telemetry) - stored)
     MESSAGES.labels("refused").inc(len(batch.refusals))
     for refusal in batch.refusals:
         log.info("message refused", topic=refusal.topic, reason=refusal.reason)
 
 
 async def run(ingest: Ingest) -> None:
-    """Take batches until cancelled."""
-    try:
+    """Take batches until cancelled: while one is being kept, the next is read and decoded."""
+    decoded: asyncio.Queue[tuple[Delivery, Batch]] = asyncio.Queue(1)
+
+    async def read() -> None:
         while True:
-            await ingest.take(await ingest.intake.batch())
+            messages = await ingest.intake.batch()
+            await decoded.put((messages, ingest.read(messages)))
+
+    async def keep() -> None:
+        while True:
+            await ingest.settle(*await decoded.get())
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(read())
+            tasks.create_task(keep())
     finally:
         if ingest.recorder is not None:
             ingest.recorder.close()

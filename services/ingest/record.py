@@ -212,7 +212,7 @@ def write_raw(file: McapFile, message: Message, received_at: datetime) -> None:
 def write_state(file: McapFile, row: Telemetry) -> None:
     if row.position is not None:
         fix = {
-            "timestamp": _stamp(row.at),
+            "timestamp": _stamp(row.state_at),
             "frame_id": row.device_sn,
             "latitude": row.position.lat_deg,
             "longitude": row.position.lon_deg,
@@ -223,7 +223,7 @@ def write_state(file: McapFile, row: Telemetry) -> None:
             f"/drone/{row.device_sn}/fix",
             row.received_at,
             orjson.dumps(fix),
-            published_at=row.at,
+            published_at=row.state_at,
             schema=LOCATION_FIX,
         )
     told = {name: value for name, value in to_plain(row).items() if value is not None}
@@ -231,7 +231,7 @@ def write_state(file: McapFile, row: Telemetry) -> None:
         f"/drone/{row.device_sn}/osd",
         row.received_at,
         orjson.dumps(told),
-        published_at=row.at,
+        published_at=row.state_at,
         schema=STATE,
     )
 

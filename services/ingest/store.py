@@ -6,50 +6,51 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
+import orjson
 import psycopg
-from psycopg.types.json import Jsonb
 
-from domain.codec import instant_text, to_plain
 from domain.observation import (
     AlarmSet,
     DeviceAlarm,
     FlightReport,
     Refusal,
-    Telemetry,
     Topology,
 )
 from domain.place import Position
 from runtime.database import Pool
 from runtime.ledger import Transaction
+from services.ingest.columns import COLUMNS, Columns, Ints
+from services.ingest.newest import Newest, merge, newest
 
-LATEST_FIELDS = (
-    "position",
-    "height_ellipsoid_m",
-    "height_rel_m",
-    "height_agl_m",
-    "heading_deg",
-    "speed_m_s",
-    "climb_m_s",
-    "battery_pct",
-    "phase",
-    "gimbal_pitch_deg",
-    "gimbal_yaw_deg",
-    "wind_m_s",
-    "rain_level",
-    "dock_cover_open",
-    "drone_in_dock",
-)
 DAYS_AHEAD = 2
+KEEP_DAYS = 180
 STALE_ALARM_S = 60.0
 AlarmChange = tuple[tuple[DeviceAlarm, ...], tuple[DeviceAlarm, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One telemetry message with the grid cell its position lies in."""
+COPY_TELEMETRY = f"COPY telemetry ({', '.join(COLUMNS)}) FROM STDIN (FORMAT binary)"
+COPY_STAGING = f"COPY telemetry_staging ({', '.join(COLUMNS)}) FROM STDIN (FORMAT binary)"
+MAKE_STAGING = (
+    "CREATE TEMP TABLE IF NOT EXISTS telemetry_staging"
+    " (LIKE telemetry INCLUDING DEFAULTS) ON COMMIT DELETE ROWS"
+)
+MOVE_STAGED = "INSERT INTO telemetry SELECT * FROM telemetry_staging ON CONFLICT DO NOTHING"
 
-    telemetry: Telemetry
-    cell_code: str | None
+
+MERGE_LATEST = """
+INSERT INTO latest AS l (device_sn, kind, at, changed, fields, field_at, place)
+SELECT r.sn, r.kind, to_timestamp(r.us / 1e6), nextval('latest_change'), r.fields, r.told,
+       ST_SetSRID(ST_MakePoint(r.lon, r.lat), 4326)
+FROM jsonb_to_recordset(%s::jsonb)
+    AS r(sn text, kind text, us bigint, fields jsonb, told jsonb, lat float8, lon float8)
+ON CONFLICT (device_sn) DO UPDATE SET
+    at = greatest(l.at, excluded.at), changed = excluded.changed, fields = excluded.fields,
+    field_at = excluded.field_at, place = excluded.place
+"""
+
+
+class TelemetryRepeated(Exception):
+    """Some rows are stored already: the batch is to be saved again as suspect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,20 @@ class TrackPoint:
 
 class IngestStore(Protocol):
     async def prepare_days(self, today: date) -> None: ...
-    async def save(self, tx: Transaction, rows: Sequence[Row]) -> int:
-        """Keep messages once each and merge the newest state; return how many were new."""
+    async def save(
+        self,
+        tx: Transaction,
+        columns: Columns,
+        cell_names: Sequence[str],
+        cells: Ints,
+        *,
+        suspect: bool,
+    ) -> int:
+        """Keep rows once each and merge the newest state; return how many were new.
+
+        `cells` is (n,) indices into `cell_names`, -1 for none. Raises TelemetryRepeated where a
+        row is stored already and the batch was not `suspect`; the transaction is then lost.
+        """
         ...
 
     async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None: ...
@@ -102,19 +115,6 @@ class IngestStore(Protocol):
     async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
         """Return states changed after a mark, and the new mark."""
         ...
-
-
-def merge(
-    fields: dict[str, Any], field_at: dict[str, str], message: Telemetry
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the state after one message; a field told at a later time is never overwritten."""
-    stamp = instant_text(message.at)
-    fields, field_at = dict(fields), dict(field_at)
-    for name in LATEST_FIELDS:
-        value = getattr(message, name)
-        if value is not None and stamp >= field_at.get(name, ""):
-            fields[name], field_at[name] = to_plain(value), stamp
-    return fields, field_at
 
 
 def alarm_change(
@@ -140,50 +140,67 @@ class PostgresIngestStore:
                 day = today + timedelta(days=offset)
                 await connection.execute("SELECT telemetry_day(%s)", [day])
 
-    async def save(self, tx: Transaction, rows: Sequence[Row]) -> int:
-        if not rows:
-            return 0
-        columns = list(zip(*(_columns(row) for row in rows), strict=True))
-        cursor = await tx.connection.execute(
-            "INSERT INTO telemetry (device_sn, at, key, received_at, kind, lat_deg, lon_deg,"
-            " height_ellipsoid_m, height_rel_m, height_agl_m, heading_deg, speed_m_s, climb_m_s,"
-            " battery_pct, phase, cell_code, time_clamped)"
-            " SELECT * FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[],"
-            " %s::text[], %s::float8[], %s::float8[], %s::real[], %s::real[], %s::real[],"
-            " %s::real[], %s::real[], %s::real[], %s::real[], %s::text[], %s::text[], %s::bool[])"
-            " ON CONFLICT DO NOTHING",
-            [list(column) for column in columns],
-        )
-        await self._merge_latest(tx.connection, [row.telemetry for row in rows])
-        return cursor.rowcount
+    async def forget_days(self, today: date) -> int:
+        """Drop the partitions of more than KEEP_DAYS ago; return how many."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT telemetry_forget(%s)", [today - timedelta(days=KEEP_DAYS)]
+            )
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def save(
+        self,
+        tx: Transaction,
+        columns: Columns,
+        cell_names: Sequence[str],
+        cells: Ints,
+        *,
+        suspect: bool,
+    ) -> int:
+        encoded = columns.copy_rows(cell_names, cells)
+        async with tx.connection.cursor() as cursor:
+            if suspect:
+                await cursor.execute(MAKE_STAGING)
+            try:
+                async with cursor.copy(COPY_STAGING if suspect else COPY_TELEMETRY) as copy:
+                    await copy.write(encoded)
+            except psycopg.errors.UniqueViolation as error:
+                raise TelemetryRepeated from error
+            stored = len(columns)
+            if suspect:
+                stored = (await cursor.execute(MOVE_STAGED)).rowcount
+        await self._merge_latest(tx.connection, newest(columns))
+        return stored
 
     async def _merge_latest(
-        self, connection: psycopg.AsyncConnection[Any], messages: Sequence[Telemetry]
+        self, connection: psycopg.AsyncConnection[Any], news: Mapping[str, Newest]
     ) -> None:
-        names = sorted({m.device_sn for m in messages})
+        names = sorted(news)
         cursor = await connection.execute(
-            "SELECT device_sn, fields, field_at, at FROM latest"
+            "SELECT device_sn, fields, field_at FROM latest"
             " WHERE device_sn = ANY(%s) ORDER BY device_sn FOR UPDATE",
             [names],
         )
-        states = {sn: (fields, stamps, at) for sn, fields, stamps, at in await cursor.fetchall()}
-        kinds = {}
-        for message in messages:
-            fields, stamps, at = states.get(message.device_sn, ({}, {}, message.at))
-            fields, stamps = merge(fields, stamps, message)
-            states[message.device_sn] = (fields, stamps, max(at, message.at))
-            kinds[message.device_sn] = message.device_kind.value
-        async with connection.cursor() as writer:
-            await writer.executemany(
-                "INSERT INTO latest VALUES (%s, %s, %s, nextval('latest_change'), %s, %s)"
-                " ON CONFLICT (device_sn) DO UPDATE SET at = excluded.at,"
-                " changed = excluded.changed, fields = excluded.fields,"
-                " field_at = excluded.field_at",
-                [
-                    (sn, kinds[sn], states[sn][2], Jsonb(states[sn][0]), Jsonb(states[sn][1]))
-                    for sn in names
-                ],
+        known = {sn: (fields, told_us) for sn, fields, told_us in await cursor.fetchall()}
+        rows = []
+        for sn in names:
+            told = news[sn]
+            fields, told_us = merge(*known.get(sn, ({}, {})), told)
+            where = fields.get("position", {})
+            rows.append(
+                {
+                    "sn": sn,
+                    "kind": told.kind.value,
+                    "us": told.at_us,
+                    "fields": fields,
+                    "told": told_us,
+                    "lat": where.get("lat_deg"),
+                    "lon": where.get("lon_deg"),
+                }
             )
+        await connection.execute(MERGE_LATEST, [orjson.dumps(rows).decode()])
 
     async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None:
         async with tx.connection.cursor() as cursor:
@@ -312,26 +329,3 @@ async def read_track(
 def digest(refusal: Refusal) -> bytes:
     """Return what tells one refused message from another: its topic and bytes."""
     return hashlib.sha256(refusal.topic.encode() + b"\0" + refusal.payload).digest()
-
-
-def _columns(row: Row) -> tuple[Any, ...]:
-    t = row.telemetry
-    return (
-        t.device_sn,
-        t.at,
-        t.key,
-        t.received_at,
-        t.device_kind.value,
-        None if t.position is None else t.position.lat_deg,
-        None if t.position is None else t.position.lon_deg,
-        t.height_ellipsoid_m,
-        t.height_rel_m,
-        t.height_agl_m,
-        t.heading_deg,
-        t.speed_m_s,
-        t.climb_m_s,
-        t.battery_pct,
-        None if t.phase is None else t.phase.value,
-        row.cell_code,
-        t.time_clamped,
-    )

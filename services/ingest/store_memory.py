@@ -5,25 +5,27 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from domain.observation import AlarmSet, DeviceAlarm, FlightReport, Refusal, Telemetry, Topology
+from domain.observation import AlarmSet, DeviceAlarm, FlightReport, Refusal, Topology
 from runtime.ledger import Transaction
-from services.ingest.store import AlarmChange, Latest, Row, alarm_change, digest, merge
+from services.ingest.columns import Columns, Ints, instant
+from services.ingest.newest import merge, newest
+from services.ingest.store import AlarmChange, Latest, alarm_change, digest
 
 
 @dataclass(slots=True)
 class _State:
     kind: str
-    at: datetime
+    at_us: int
     changed: int
     fields: dict[str, Any] = field(default_factory=dict)
-    field_at: dict[str, str] = field(default_factory=dict)
+    told_us: dict[str, int] = field(default_factory=dict)
 
 
 class MemoryIngestStore:
     """Ingest is the only writer here, so what its transaction writes is never taken back."""
 
     def __init__(self) -> None:
-        self._keys: set[tuple[str, datetime, str]] = set()
+        self._keys: set[tuple[str, int, int]] = set()
         self._states: dict[str, _State] = {}
         self._links: dict[str, tuple[str, ...]] = {}
         self._alarms: dict[str, tuple[DeviceAlarm, ...]] = {}
@@ -35,21 +37,24 @@ class MemoryIngestStore:
     async def prepare_days(self, today: date) -> None:
         return
 
-    async def save(self, tx: Transaction, rows: Sequence[Row]) -> int:
+    async def save(
+        self,
+        tx: Transaction,
+        columns: Columns,
+        cell_names: Sequence[str],
+        cells: Ints,
+        *,
+        suspect: bool,
+    ) -> int:
         before = len(self._keys)
-        for row in rows:
-            message = row.telemetry
-            self._keys.add((message.device_sn, message.at, message.key))
-            self._merge(message)
+        sns = [columns.names[i] for i in columns.device.tolist()]
+        self._keys.update(zip(sns, columns.at_us.tolist(), columns.key.tolist(), strict=True))
+        for sn, news in newest(columns).items():
+            self._changes += 1
+            state = self._states.setdefault(sn, _State(news.kind.value, news.at_us, 0))
+            state.fields, state.told_us = merge(state.fields, state.told_us, news)
+            state.at_us, state.changed = max(state.at_us, news.at_us), self._changes
         return len(self._keys) - before
-
-    def _merge(self, message: Telemetry) -> None:
-        self._changes += 1
-        state = self._states.setdefault(
-            message.device_sn, _State(message.device_kind.value, message.at, 0)
-        )
-        state.fields, state.field_at = merge(state.fields, state.field_at, message)
-        state.at, state.changed = max(state.at, message.at), self._changes
 
     async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None:
         for refusal in refusals:
@@ -80,7 +85,9 @@ class MemoryIngestStore:
     async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
         states = sorted(self._states.items(), key=lambda item: item[1].changed)
         newer = [
-            Latest(sn, s.kind, s.at, s.fields) for sn, s in states if s.changed > changed_after
+            Latest(sn, s.kind, instant(s.at_us), s.fields)
+            for sn, s in states
+            if s.changed > changed_after
         ]
         return newer, self._changes
 

@@ -18,7 +18,8 @@ from domain.observation import (
 )
 from services.ingest.decode import decode
 from services.ingest.devices import Devices
-from services.ingest.dji import Heard
+from services.ingest.fields import UNDATED
+from services.ingest.heard import Heard
 from simulators.district import generate
 
 AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -74,10 +75,12 @@ def test_the_vendors_misspelt_timestamp_is_taken(key: str) -> None:
 
 
 @pytest.mark.parametrize("stamp", [None, "x", True, 0, STAMP + 400_000, STAMP - 8 * 86_400_000])
-def test_impossible_times_become_the_receive_time(stamp: object) -> None:
+def test_a_time_not_believed_is_flagged_and_comes_from_the_payload_alone(stamp: object) -> None:
     (t,) = heard(OSD, {"timestamp": stamp, "data": {}}).observations
     assert isinstance(t, Telemetry)
-    assert (t.at, t.time_clamped) == (AT, True)
+    told_ms = stamp if isinstance(stamp, int) and stamp > 1 else 0
+    assert t.at == UNDATED + timedelta(milliseconds=told_ms)
+    assert (t.time_clamped, t.state_at) == (True, AT)
 
 
 def test_topology_waits_for_its_reply() -> None:
@@ -119,7 +122,7 @@ def test_a_request_is_kept_for_its_answer() -> None:
 
 def test_an_array_of_our_own_samples_gives_one_telemetry_each() -> None:
     samples = [{"at": STAMP + i, "latitude": 22.5, "longitude": 113.3} for i in range(10)]
-    assert len(heard(f"gridwing/telemetry/{DRONE}", samples).observations) == 10
+    assert len(heard(f"gridwing/telemetry/{DRONE}", samples).samples) == 10
 
 
 def test_a_drc_pose_is_its_gateways_aircrafts() -> None:
@@ -165,14 +168,14 @@ def test_a_looks_progress_is_a_flight_report(name: str) -> None:
             "speaks on the topic",
         ),
         (f"thing/product/{DOCK}/events", b'{"method": "hms", "data": {"list": 1}}', "hms list"),
-        (f"gridwing/telemetry/{DRONE}", b'{"device_sn": "X"}', "speaks on the topic"),
+        (f"gridwing/telemetry/{DRONE}", b'{"at": 1, "device_sn": "X"}', "speaks on the topic"),
         (OSD, b'{"gateway": "SOMEDOCK", "data": {}}', "does not speak for"),
         (OSD, b"{}", "no data"),
         ("sys/product/STRANGER/status", b'{"data": {"sub_devices": []}}', "not registered"),
         (f"sys/product/{DOCK}/status", b'{"data": {}}', "sub_devices must be a list"),
-        (f"gridwing/telemetry/{DRONE}", b'{"latitude": 22.5}', "no at"),
-        (f"gridwing/telemetry/{DRONE}", b'{"at": 1, "phase": "up"}', "phase must be one of"),
-        (f"gridwing/telemetry/{DRONE}", b"[]", "samples"),
+        (f"gridwing/telemetry/{DRONE}", b'{"latitude": 22.5}', "`at`"),
+        (f"gridwing/telemetry/{DRONE}", b'{"at": 1, "phase": "up"}', "$.phase"),
+        (f"gridwing/telemetry/{DRONE}", b"[]", "length >= 1"),
         ("some/other/topic", b"{}", "nobody reads"),
     ],
 )

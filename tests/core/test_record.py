@@ -27,7 +27,7 @@ PLACE = Position(22.54, 113.35)
 
 def row(second: float, phase: FlightPhase | None) -> Telemetry:
     at = AT + timedelta(seconds=second)
-    return Telemetry(DRONE, DeviceKind.DRONE, at, str(second), at, PLACE, phase=phase)
+    return Telemetry(DRONE, DeviceKind.DRONE, at, int(second), at, PLACE, phase=phase)
 
 
 async def fly(recorder: FlightRecorder, phases: list[FlightPhase | None]) -> None:

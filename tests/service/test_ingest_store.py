@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -23,7 +24,8 @@ from runtime.clock import wall_clock
 from runtime.database import open_pool
 from runtime.ledger import Ledger, PostgresLedger
 from runtime.ledger_memory import MemoryLedger
-from services.ingest.store import PostgresIngestStore, Row, read_track
+from services.ingest.columns import Columns, Gathered
+from services.ingest.store import PostgresIngestStore, TelemetryRepeated, read_track
 from services.ingest.store_memory import MemoryIngestStore
 from simulators.district import generate
 from tests.service.ingest_town import register, town
@@ -39,9 +41,13 @@ CUT_EVERY_CONNECTION = (
 DOCK, DRONE = DISTRICT.docks[0].sn, DISTRICT.docks[0].drone_sn
 
 
-def telemetry(second: float = 0, key: str = "k", **told: object) -> Telemetry:
+def telemetry(second: float = 0, key: int = 1, **told: object) -> Telemetry:
     at = AT + timedelta(seconds=second)
     return replace(Telemetry("D1", DeviceKind.DRONE, at, key, at), **told)  # type: ignore[arg-type]
+
+
+def columns(*messages: Telemetry) -> Columns:
+    return Columns.of(Gathered(list(messages)), {"D1": DeviceKind.DRONE}, AT)
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -57,23 +63,25 @@ async def kept(request: pytest.FixtureRequest) -> AsyncIterator[Kept]:
         yield PostgresLedger(pool), store
 
 
-async def save(kept: Kept, *messages: Telemetry) -> int:
+async def save(kept: Kept, *messages: Telemetry, suspect: bool = True) -> int:
     ledger, store = kept
+    batch = columns(*messages)
+    nowhere = np.full(len(batch), -1)
     async with ledger.transaction() as tx:
-        stored: int = await store.save(tx, [Row(m, None) for m in messages])
+        stored: int = await store.save(tx, batch, (), nowhere, suspect=suspect)
     return stored
 
 
 async def test_a_message_that_comes_again_is_kept_once(kept: Kept) -> None:
-    assert await save(kept, telemetry(), telemetry(), telemetry(key="other")) == 2
+    assert await save(kept, telemetry(), telemetry(), telemetry(key=2)) == 2
     assert await save(kept, telemetry()) == 0
     assert (await kept[1].counts())["telemetry"] == 2
 
 
 async def test_the_latest_state_is_merged_field_by_field(kept: Kept) -> None:
-    await save(kept, telemetry(10, "a", battery_pct=50.0), telemetry(11, "b", heading_deg=90.0))
+    await save(kept, telemetry(10, 1, battery_pct=50.0), telemetry(11, 2, heading_deg=90.0))
     # Late: older than what is known of the battery, news about the speed.
-    await save(kept, telemetry(5, "c", battery_pct=80.0, speed_m_s=3.0))
+    await save(kept, telemetry(5, 3, battery_pct=80.0, speed_m_s=3.0))
     (state,), mark = await kept[1].latest()
     assert (state.fields["battery_pct"], state.fields["heading_deg"]) == (50.0, 90.0)
     assert (state.fields["speed_m_s"], state.at) == (3.0, AT + timedelta(seconds=11))
@@ -133,6 +141,34 @@ async def test_days_have_partitions_and_the_rest_the_default(database_urls: Data
         assert rows == [("telemetry_20261123", 2), ("telemetry_default", 1)]
         track = await read_track(pool, "D1", AT, AT + timedelta(seconds=60), 10)
         assert [(p.at, p.position) for p in track] == [(AT, place)]
+
+
+async def test_a_row_stored_already_is_told_where_nobody_looked_for_it(
+    database_urls: DatabaseUrls,
+) -> None:
+    async with open_pool(database_urls.service) as pool:
+        kept = (PostgresLedger(pool), PostgresIngestStore(pool))
+        assert await save(kept, telemetry(), telemetry(1), suspect=False) == 2
+        with pytest.raises(TelemetryRepeated):
+            await save(kept, telemetry(1), telemetry(2), suspect=False)
+        assert (await kept[1].counts())["telemetry"] == 2, "nothing of a lost transaction stays"
+        assert await save(kept, telemetry(1), telemetry(2)) == 1
+
+
+async def test_a_day_takes_over_the_rows_that_came_before_it(database_urls: DatabaseUrls) -> None:
+    async with open_pool(database_urls.service) as pool:
+        store = PostgresIngestStore(pool)
+        kept = (PostgresLedger(pool), store)
+        await store.prepare_days(AT.date())
+        await save(kept, telemetry(3 * 86400.0), telemetry(400 * 86400.0))
+        await store.prepare_days((AT + timedelta(days=3)).date())
+        async with pool.connection() as connection:
+            cursor = await connection.execute("SELECT tableoid::regclass::text FROM telemetry")
+            where = sorted(name for (name,) in await cursor.fetchall())
+        assert where == ["telemetry_20261126", "telemetry_default"]
+        assert await save(kept, telemetry(3 * 86400.0)) == 0, "the copy meets the moved first"
+        assert await store.forget_days((AT + timedelta(days=400)).date()) == 7
+        assert (await store.counts())["telemetry"] == 0
 
 
 async def test_refused_messages_can_be_listed_tried_again_and_dropped(

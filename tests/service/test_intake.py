@@ -88,7 +88,7 @@ async def test_a_flood_waits_at_the_broker(broker_url: str) -> None:
     ):
         await connected(intake)
         await publish(bus, topic, 0, 1500)
-        assert len(intake._messages) == limit
+        assert limit <= len(intake._messages) < 1500, "reading goes on only by what was in flight"
         assert payloads(await drain(intake)) == list(range(1500))
 
 
@@ -148,8 +148,9 @@ async def test_a_restarted_broker_is_found_again(own_broker: Broker) -> None:
 async def test_in_memory_it_reads_the_same() -> None:
     bus = MemoryBus()
     async with MemoryIntake(bus, ["gridwing/telemetry/+"]) as intake:
-        await publish(bus, "gridwing/telemetry/a", 0, 700)
-        await publish(bus, "elsewhere", 700, 1)
+        count = BATCH_LIMIT_MESSAGES + 200
+        await publish(bus, "gridwing/telemetry/a", 0, count)
+        await publish(bus, "elsewhere", count, 1)
         first = await intake.batch()
         assert [int(m.payload) for m in first] == list(range(BATCH_LIMIT_MESSAGES))
-        assert payloads(await drain(intake)) == list(range(BATCH_LIMIT_MESSAGES, 700))
+        assert payloads(await drain(intake)) == list(range(BATCH_LIMIT_MESSAGES, count))
