@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "migrate": ("gridwing.admin_cli:migrate", "Bring the database to this version."),
     "ledger": ("gridwing.admin_cli:ledger", "Verify the ledger's hash chain."),
     "dead-letter": ("gridwing.dead_letter_cli:dead_letter", "Messages that were refused."),
+    "track": ("gridwing.track_cli:track", "Import past flights: DJI subtitles, PX4 logs."),
     "replay": ("gridwing.replay:replay", "Play recorded flights into a scratch system."),
     "bench": ("gridwing.bench_cli:bench", "What ours does beside a peer or a bound."),
     "doctor": ("gridwing.doctor_cli:doctor", "What is missing, and how to get it."),
