@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; after `make setup`, `.venv/bin/python -m gridwing` works from here.
 # ARGS are handed on: make demo ARGS="--headless --for 120", make test ARGS="-k ledger".
-.PHONY: setup demo test lint lock
+.PHONY: setup demo test lint lock asyncapi
 
 setup:
 	@tools/setup
@@ -22,3 +22,8 @@ lint:
 # Take the newest releases pyproject.toml allows. Needs uv; run it on a machine whose index is the public one.
 lock:
 	tools/lock
+
+# Write down what is said on the broker, from the code that reads it.
+asyncapi:
+	@tools/setup
+	.venv/bin/python -m gridwing asyncapi > docs/asyncapi.json.part && mv docs/asyncapi.json.part docs/asyncapi.json

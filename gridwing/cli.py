@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "dead-letter": ("gridwing.dead_letter_cli:dead_letter", "Messages that were refused."),
     "track": ("gridwing.track_cli:track", "Import past flights: DJI subtitles, PX4 logs."),
     "replay": ("gridwing.replay:replay", "Play recorded flights into a scratch system."),
+    "asyncapi": ("gridwing.asyncapi_cli:asyncapi", "What is said on the broker, as AsyncAPI 3.0."),
     "bench": ("gridwing.bench_cli:bench", "What ours does beside a peer or a bound."),
     "doctor": ("gridwing.doctor_cli:doctor", "What is missing, and how to get it."),
 }

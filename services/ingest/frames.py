@@ -17,7 +17,9 @@ JPEG_START = b"\xff\xd8"
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class FrameHeader:
+    """What stands before the picture, as codec JSON: times are ISO 8601 in UTC."""
+
     device_sn: str
     at: datetime
     flight_id: str | None = None
@@ -40,7 +42,7 @@ def decode_frame(topic: str, payload: bytes) -> Frame:
         plain = json.loads(payload[4 : 4 + size])
     except (ValueError, RecursionError) as error:
         raise ValueError(f"frame header is not JSON: {error}") from error
-    header = from_plain(_Header, plain)
+    header = from_plain(FrameHeader, plain)
     if topic.rsplit("/", 1)[-1] != header.device_sn:
         raise ValueError(f"frame header names {header.device_sn}, its topic is {topic}")
     return Frame(header.device_sn, header.at, jpeg, header.pose, header.flight_id)
