@@ -2,17 +2,18 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pytest
+from click.testing import CliRunner
 
 from domain.device import DeviceKind
 from domain.observation import Telemetry
 from domain.place import Position
 from gridwing.cluster import DatabaseUrls
+from gridwing.track_cli import track
 from runtime.clock import Clock, wall_clock
 from runtime.database import open_pool
 from runtime.ledger import PostgresLedger
@@ -23,6 +24,7 @@ from simulators.district import generate
 from tests.service.ingest_town import register
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+REAL = ROOT.parent / "shared/data/real"
 DISTRICT = generate(7)
 DOCK, DRONE = DISTRICT.docks[0].sn, DISTRICT.docks[0].drone_sn
 DOCKED = DISTRICT.docks[0].position
@@ -32,12 +34,9 @@ NEWER = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
 def run(urls: DatabaseUrls, *words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gridwing", "track", "import", *words],
-        env={"PATH": os.environ["PATH"], "DATABASE_URL": urls.service},
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
+    done = CliRunner().invoke(track, ["import", *words], env={"DATABASE_URL": urls.service})
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done.exit_code, done.stdout, done.stderr
 
 
 def subtitles(count: int, broken: int = 0) -> str:
@@ -84,10 +83,10 @@ async def test_a_track_is_stored_once_and_leaves_a_newer_state_alone(
         ]
         assert (await imported())["stored"] == 0, "a second import has nothing new"
 
-        track = await read_track(pool, DRONE, FLOWN_AT, FLOWN_AT + timedelta(minutes=1), 100)
-        assert len(track) == 27
-        assert (track[0].position, track[3].height_rel_m) == (HOME, 3.0)
-        assert track[0].cell_code is not None, "it flew over a registered cell"
+        kept = await read_track(pool, DRONE, FLOWN_AT, FLOWN_AT + timedelta(minutes=1), 100)
+        assert len(kept) == 27
+        assert (kept[0].position, kept[3].height_rel_m) == (HOME, 3.0)
+        assert kept[0].cell_code is not None, "it flew over a registered cell"
         async with pool.connection() as connection:
             cursor = await connection.execute(
                 "SELECT DISTINCT tableoid::regclass::text, flags FROM telemetry WHERE at < %s",
@@ -130,4 +129,20 @@ def test_what_cannot_be_is_told_with_its_cure(database_urls: DatabaseUrls, tmp_p
         code, out, err = run(database_urls, str(file), *words)
         assert (code > 0, out) == (True, "")
         assert told in err
-        assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the shared real recordings are not beside this tree")
+def test_every_real_recording_is_kept_or_refused_by_name(database_urls: DatabaseUrls) -> None:
+    register(database_urls, DISTRICT, NEWER)
+    suffixes = (".srt", ".ulg")
+    files = [str(p) for p in sorted(REAL.glob("[df]*/*")) if p.suffix.lower() in suffixes]
+    assert len(files) == 12
+    code, out, err = run(database_urls, *files, "--device", DRONE, "--json")
+    told = json.loads(out)
+    refused = {one["file"]: one["refused"] for one in told["files"] if "refused" in one}
+    assert (code, set(refused)) == (1, {"mavic_air.SRT", "mavic_mini.SRT", "p4p_sample.SRT"})
+    assert all(name in err for name in refused)
+    # mavic_pro.SRT and old_format.SRT say the same of one flight in two spellings.
+    rows = {one["file"]: one.get("rows", 0) for one in told["files"]}
+    assert sum(rows.values()) - told["stored"] == pytest.approx(rows["old_format.SRT"], abs=1)
+    assert json.loads(run(database_urls, *files, "--device", DRONE, "--json")[1])["stored"] == 0
