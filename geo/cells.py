@@ -113,7 +113,7 @@ class CellRaster:
     """
 
     def __init__(self, index: CellIndex) -> None:
-        self._index = index
+        self._index, self._bounds = index, index.bounds
         self._squares: NDArray[np.int64] | None = None
         self._asked = 0
 
@@ -121,7 +121,7 @@ class CellRaster:
         self, lat_deg: NDArray[np.float64], lon_deg: NDArray[np.float64]
     ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         """Return (codes, (n,) index into them, OUTSIDE for none) of n points; NaN is outside."""
-        codes, bounds = self._index.codes, self._index.bounds
+        codes, bounds = self._index.codes, self._bounds
         found = np.full(lat_deg.size, OUTSIDE)
         if bounds is None:
             return codes, found

@@ -95,3 +95,31 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _closing(told: dict[str, Any]) -> str:
     return "\n".join(f"{name:24} {value}" for name, value in told.items())
+
+
+@bench.command()
+@click.option(
+    "--only", multiple=True,
+    type=click.Choice(["raw_copy", "broker_counter", "single", "packed", "mq_bridge"]),
+    help="Measure only these; may be given again.",
+)  # fmt: skip
+@click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True)
+@click.option(
+    "--scale", type=click.FloatRange(0.01, 10), default=1.0, show_default=True,
+    help="Of the 100,000 single and 20,000 packed messages a round.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def ingest(only: tuple[str, ...], rounds: int, scale: float, as_json: bool) -> None:
+    """Ingest beside a raw COPY, a counting subscriber and mq-bridge, on private servers.
+
+    Medians of interleaved rounds. CPU is of the client and its database backends.
+    """
+    from gridwing.ingest_bench import run
+    from gridwing.premises import SetupError
+
+    try:
+        told = run(only, rounds, scale, lambda line: click.echo(line, err=True))
+    except (SetupError, TimeoutError) as error:
+        fail(str(error))
+        return
+    click.echo(json.dumps(told) if as_json else json.dumps(told, indent=2))

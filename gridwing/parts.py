@@ -71,12 +71,14 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(settings: Settings, database_url: str) -> AsyncIterator[Ground]:
+async def ground(
+    settings: Settings, database_url: str, *, checked: bool = True
+) -> AsyncIterator[Ground]:
     """Open the database, load the district, answer status requests."""
     ready = asyncio.Event()
     async with (
         status_server(settings.status_port, REGISTRY, ready.is_set),
-        open_pool(required(database_url, "DATABASE_URL")) as pool,
+        open_pool(required(database_url, "DATABASE_URL"), checked=checked) as pool,
     ):
         district = await load(pool)
         yield Ground(settings, settings.clock(), pool, PostgresLedger(pool), district, ready)
@@ -90,7 +92,7 @@ async def ingest(settings: Settings) -> None:
     """One ingest slot: telemetry, events and requests of every device."""
     url, slot = broker_url(settings), settings.slot
     async with (
-        ground(settings, settings.database_url) as on,
+        ground(settings, settings.database_url, checked=False) as on,
         MqttBus(url, f"gridwing-ingest-{slot}") as bus,
         MqttIntake(url, f"gridwing-intake-{slot}", INTAKE_FILTERS) as intake,
     ):

@@ -1,15 +1,24 @@
 """How a program of ours ends: told by a signal, or because whoever started it is gone."""
 
 import asyncio
+import importlib
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 SUPERVISED = "GRIDWING_SUPERVISED"
 """Set for a part whose standard input stays open for as long as its supervisor lives."""
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 T = TypeVar("T")
+
+
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where it is installed (not on every platform), None for asyncio's."""
+    try:
+        return importlib.import_module("uvloop").new_event_loop  # type: ignore[no-any-return]
+    except ImportError:
+        return None
 
 
 def run_until_stopped(work: Coroutine[None, None, T]) -> T:
@@ -19,7 +28,8 @@ def run_until_stopped(work: Coroutine[None, None, T]) -> T:
     ignored, as shells do for what they put in the background.
     """
     try:
-        return asyncio.run(_until_stopped(work))
+        with asyncio.Runner(loop_factory=fast_loop()) as runner:
+            return runner.run(_until_stopped(work))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

@@ -28,8 +28,13 @@ class MigrationError(RuntimeError):
 
 
 @asynccontextmanager
-async def open_pool(url: str, max_size: int = POOL_MAX_CONNECTIONS) -> AsyncIterator[Pool]:
-    """Give a pool of autocommit-off connections; opened and checked before the body runs."""
+async def open_pool(
+    url: str, max_size: int = POOL_MAX_CONNECTIONS, *, checked: bool = True
+) -> AsyncIterator[Pool]:
+    """Give a pool of autocommit-off connections; opened and checked before the body runs.
+
+    Each loan is `checked` by a query first, unless the borrower tries again on its own.
+    """
     options = f"-c jit=off -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_S}s"
     pool: Pool = AsyncConnectionPool(
         url,
@@ -37,7 +42,7 @@ async def open_pool(url: str, max_size: int = POOL_MAX_CONNECTIONS) -> AsyncIter
         max_size=max_size,
         timeout=POOL_TIMEOUT_S,
         open=False,
-        check=AsyncConnectionPool.check_connection,
+        check=AsyncConnectionPool.check_connection if checked else None,
         kwargs={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
     )
     async with pool:

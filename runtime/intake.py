@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import structlog
 
@@ -32,8 +32,10 @@ from runtime.mqtt_packets import (
 log = structlog.get_logger(__name__)
 
 BATCH_LIMIT_MESSAGES = 4000
-LINGER_S = 0.006
+LINGER_S = 0.004
 """After a first message others are waited for so long: a commit for each would cost more."""
+REST_S = 0.002
+"""Between two reads of the socket, so that one read takes what many writes have brought."""
 HIGH_WATER_MESSAGES = 20_000
 HIGH_WATER_BYTES = 64 * 1024 * 1024
 SUSPECT_AFTER_CONNECT_S = 30.0
@@ -76,10 +78,11 @@ class _Wire(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.heard_s = time.monotonic()
         self.held = False
+        self.resting = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's is one in all but name.
+        self.transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():
@@ -98,6 +101,20 @@ class _Wire(asyncio.Protocol):
         reader.controls.clear()
         if reader.messages:
             self.intake.arrived(self)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Read on in a moment: a broker sends message by message, and each read costs as much."""
+        if self.held or self.resting or self.transport is None or self.transport.is_closing():
+            return
+        self.resting = True
+        self.transport.pause_reading()
+        asyncio.get_running_loop().call_later(REST_S, self._rested)
+
+    def _rested(self) -> None:
+        self.resting = False
+        if not self.held and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def say(self, packet: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -114,6 +131,8 @@ class _Wire(asyncio.Protocol):
         if self.transport is None or held == self.held or self.transport.is_closing():
             return
         self.held = held
+        if self.resting:
+            return
         if held:
             self.transport.pause_reading()
         else:

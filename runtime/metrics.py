@@ -16,9 +16,7 @@ FRAMES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-LOG_ERRORS = Counter(
-    "gridwing_log_errors", "Log lines of level error or worse", registry=REGISTRY
-)
+LOG_ERRORS = Counter("gridwing_log_errors", "Log lines of level error or worse", registry=REGISTRY)
 STREAM_CLIENTS = Gauge(
     "gridwing_stream_clients", "Screens following the live stream", registry=REGISTRY
 )

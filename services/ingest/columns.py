@@ -7,6 +7,7 @@ row at a time.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,16 @@ UNBELIEVED_TIME, OUT_OF_ORDER, REDELIVERED = 1, 2, 4
 """Bits of `flags`: the device's time is too far ahead, behind or absent; it came after a newer
 message of its device; the broker marked it as a second delivery."""
 PHASES = tuple(FlightPhase)
-PHASE_CODE = {phase: code for code, phase in enumerate(PHASES)}
+PHASE_CODE: dict[FlightPhase | None, int] = {phase: code for code, phase in enumerate(PHASES)}
+PHASE_CODE[None] = -1
+SAMPLED = attrgetter("latitude", "longitude", *REALS)
+_ROW_REALS = attrgetter(*REALS)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 POSTGRES_EPOCH_US = 946_684_800_000_000
 COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TAIL = b"\xff\xff"
+ABSENT = np.full(4, 0xFF, np.uint8)
+"""The length of a NULL."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -64,6 +70,13 @@ def instant(at_us: int) -> datetime:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
 
 
+def _told(row: Telemetry) -> tuple[float | None, ...]:
+    place = row.position
+    if place is None:
+        return (None, None, *_ROW_REALS(row))
+    return (place.lat_deg, place.lon_deg, *_ROW_REALS(row))
+
+
 @dataclass(slots=True)
 class Gathered:
     """What a batch's messages said, in the order of their arrival, not yet columns."""
@@ -77,13 +90,6 @@ class Gathered:
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.samples)
-
-    def telemetry(self, kinds: Mapping[str, DeviceKind], received_at: datetime) -> list[Telemetry]:
-        """Return everything as single messages: for readers of one row at a time."""
-        if not self.samples:
-            return self.rows
-        columns = Columns.of(self, kinds, received_at)
-        return self.rows + [columns.message(i) for i in range(len(self.rows), len(self))]
 
 
 @dataclass(slots=True)
@@ -120,14 +126,18 @@ class Columns:
         codes: dict[str, int] = {}
         device = np.repeat([codes.setdefault(sn, len(codes)) for sn in sns], counts)
         names = list(codes)
-        lat_deg, lon_deg = _positions(rows, samples)
+        told = [_told(row) for row in rows] + [SAMPLED(sample) for sample in samples]
+        numbers = np.array(told, np.float64).reshape(-1, 2 + len(REALS)).T
+        lat_deg, lon_deg = numbers[0].copy(), numbers[1].copy()
+        # 0,0 and a lone half mean no fix.
+        nowhere = np.isnan(lat_deg) | np.isnan(lon_deg) | ((lat_deg == 0) & (lon_deg == 0))
+        lat_deg[nowhere] = lon_deg[nowhere] = np.nan
         at_us = np.array(
             [microseconds(row.at) for row in rows] + [s.at * 1000 for s in samples], np.int64
         )
-        reals = np.array([_values(name, rows, samples) for name in REALS], np.float64)
         phases: list[FlightPhase | None] = [row.phase for row in rows]
         phases += [s.phase for s in samples]
-        phase = np.array([-1 if p is None else PHASE_CODE[p] for p in phases], np.int8)
+        phase = np.array([PHASE_CODE[p] for p in phases], np.int8)
         made = cls(
             names,
             [kinds[sn] for sn in names],
@@ -137,7 +147,7 @@ class Columns:
             received_at,
             lat_deg,
             lon_deg,
-            reals,
+            np.ascontiguousarray(numbers[2:]),
             phase,
             np.where(np.repeat(again, counts), REDELIVERED, 0).astype(np.int16),
             rows,
@@ -230,22 +240,6 @@ class Columns:
         return COPY_HEAD + encoder.rows() + COPY_TAIL
 
 
-def _positions(rows: Sequence[Telemetry], samples: Sequence[Sample]) -> tuple[Floats, Floats]:
-    """Return latitudes and longitudes; 0,0 and a lone half mean no fix."""
-    lat: list[float | None] = [None if r.position is None else r.position.lat_deg for r in rows]
-    lon: list[float | None] = [None if r.position is None else r.position.lon_deg for r in rows]
-    lat += [s.latitude for s in samples]
-    lon += [s.longitude for s in samples]
-    lat_deg, lon_deg = np.array(lat, np.float64), np.array(lon, np.float64)
-    nowhere = np.isnan(lat_deg) | np.isnan(lon_deg) | ((lat_deg == 0) & (lon_deg == 0))
-    lat_deg[nowhere] = lon_deg[nowhere] = np.nan
-    return lat_deg, lon_deg
-
-
-def _values(name: str, rows: Sequence[Telemetry], samples: Sequence[Sample]) -> list[float | None]:
-    return [getattr(row, name) for row in rows] + [getattr(sample, name) for sample in samples]
-
-
 def _unbelieved(at_us: Ints, received_at: datetime) -> NDArray[np.bool_]:
     ahead_us = at_us - microseconds(received_at)
     return (ahead_us > int(FUTURE_LIMIT_S * 1e6)) | (ahead_us < -int(PAST_LIMIT_S * 1e6))
@@ -256,47 +250,58 @@ class _Encoder:
 
     def __init__(self, count: int, fields: int) -> None:
         self.count = count
-        self._blocks = [np.full((count, 2), (0, fields), np.uint8)]
-        self._kept: list[NDArray[np.bool_] | None] = [None]
+        self._width = 0
+        self._blocks: list[tuple[int, NDArray[np.uint8]]] = []
+        self._missing: list[tuple[int, NDArray[np.bool_]]] = []
+        self._lay(np.array([fields], ">i2").view(np.uint8))
+
+    def _lay(self, block: NDArray[np.uint8]) -> None:
+        """Put a block beside the last: (n, width), or (width,) where every row has the same."""
+        self._blocks.append((self._width, block))
+        self._width += block.shape[-1]
 
     def fixed(self, values: NDArray[Any], present: NDArray[np.bool_] | None = None) -> None:
         """Add a column of big-endian numbers."""
         width = values.dtype.itemsize
+        if present is not None and not present.any():
+            self._lay(ABSENT)
+            return
         data = np.ascontiguousarray(values).view(np.uint8).reshape(self.count, width)
         if present is None or present.all():
-            self._add(np.full(self.count, width), data, None)
-        elif not present.any():
-            self._add(np.full(self.count, -1), data[:, :0], None)
+            self._lay(np.array([width], ">i4").view(np.uint8))
         else:
-            lengths = np.where(present, width, -1)
-            self._add(lengths, data, np.repeat(present[:, None], width, axis=1))
+            self._lengths(np.where(present, width, -1))
+            self._missing.append((self._width, np.repeat(~present[:, None], width, axis=1)))
+        self._lay(data)
 
     def text(self, words: Sequence[bytes], which: Ints) -> None:
         """Add a column of words by index, NULL where it is negative."""
         lengths = np.array([*(len(word) for word in words), -1])[which]
-        width = max(int(lengths.max(initial=0)), 0)
+        width = max(int(lengths.max(initial=-1)), 0)
+        if not width:
+            self._lay(ABSENT)
+            return
         table = np.zeros((len(words) + 1, width), np.uint8)
         for i in np.unique(which[which >= 0]).tolist():
             table[i, : len(words[i])] = np.frombuffer(words[i], np.uint8)
-        kept = None
-        if lengths.size and int(lengths.min()) != width:
-            kept = np.arange(width) < lengths[:, None]
-        self._add(lengths, table[which], kept)
+        if int(lengths.min()) == width:
+            self._lay(np.array([width], ">i4").view(np.uint8))
+        else:
+            self._lengths(lengths)
+            self._missing.append((self._width, np.arange(width) >= lengths[:, None]))
+        self._lay(table[which])
 
-    def _add(
-        self, lengths: NDArray[Any], data: NDArray[np.uint8], kept: NDArray[np.bool_] | None
-    ) -> None:
-        self._blocks.append(lengths.astype(">i4").view(np.uint8).reshape(self.count, 4))
-        self._blocks.append(data)
-        self._kept += [None, kept]
+    def _lengths(self, lengths: NDArray[Any]) -> None:
+        self._lay(lengths.astype(">i4").view(np.uint8).reshape(self.count, 4))
 
     def rows(self) -> bytes:
-        table = np.concatenate(self._blocks, axis=1)
-        if all(kept is None for kept in self._kept):
+        table = np.empty((self.count, self._width), np.uint8)
+        for at, block in self._blocks:
+            table[:, at : at + block.shape[-1]] = block
+        if not self._missing:
             return table.tobytes()
-        masks = [
-            np.ones(block.shape, bool) if kept is None else kept
-            for block, kept in zip(self._blocks, self._kept, strict=True)
-        ]
-        kept: bytes = table[np.concatenate(masks, axis=1)].tobytes()
-        return kept
+        kept = np.ones(table.shape, bool)
+        for at, missing in self._missing:
+            kept[:, at : at + missing.shape[1]] = ~missing
+        encoded: bytes = table[kept].tobytes()
+        return encoded

@@ -30,6 +30,6 @@ def read(topic: str, payload: bytes, received_at: datetime, devices: Devices) ->
         raise Unreadable(str(error)) from None
     samples = said if isinstance(said, list) else [said]
     for sample in samples:
-        if sample.device_sn is not None and sample.device_sn != sn:
+        if sample.device_sn != sn and sample.device_sn is not None:
             raise Unreadable(f"device_sn {sample.device_sn!r} speaks on the topic of {sn}")
-    return Heard(samples=samples)
+    return Heard((), None, samples)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from domain.observation import Observation
 from services.ingest.sample import Sample
@@ -17,8 +18,7 @@ class Reply:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """`samples` are of the device the topic names; everything else is an Observation."""
 
     observations: tuple[Observation, ...] = ()

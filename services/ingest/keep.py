@@ -1,6 +1,6 @@
 """One batch of messages: decoded, gridded, and kept with its ledger events in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,6 +28,7 @@ from services.ingest.columns import Columns, Gathered
 from services.ingest.decode import decode
 from services.ingest.devices import Devices
 from services.ingest.heard import Reply
+from services.ingest.newest import Newest, newest
 from services.ingest.store import IngestStore, TelemetryRepeated
 
 ACTOR = "ingest"
@@ -86,19 +87,29 @@ class Keeper:
             self._newest_us |= batch.columns.mark_out_of_order(self._newest_us)
         return batch
 
-    async def keep(self, batch: Batch) -> int:
-        """Store a batch and its ledger events in one transaction; return the new rows."""
-        try:
-            return await self._keep(batch, suspect=batch.suspect)
-        except TelemetryRepeated:
-            return await self._keep(batch, suspect=True)
+    async def keep(self, batch: Batch, *, tell: bool = True) -> int:
+        """Store a batch and its ledger events in one transaction; return the new rows.
 
-    async def _keep(self, batch: Batch, *, suspect: bool) -> int:
+        What it says of the devices' newest states goes with it, unless that is told later.
+        """
+        try:
+            return await self._keep(batch, suspect=batch.suspect, tell=tell)
+        except TelemetryRepeated:
+            return await self._keep(batch, suspect=True, tell=tell)
+
+    async def tell(self, news: Mapping[str, Newest]) -> None:
+        """Merge news of devices into their newest state."""
+        async with self.ledger.transaction() as tx:
+            await self.store.tell(tx, news)
+
+    async def _keep(self, batch: Batch, *, suspect: bool, tell: bool) -> int:
         stored = 0
         async with self.ledger.transaction() as tx:
             if (columns := batch.columns) is not None:
                 names, cells = self.cells.assign(columns.lat_deg, columns.lon_deg)
                 stored = await self.store.save(tx, columns, names, cells, suspect=suspect)
+                if tell:
+                    await self.store.tell(tx, newest(columns))
             if batch.refusals:
                 await self.store.refuse(tx, batch.refusals)
             for observation in batch.others:

@@ -1,12 +1,13 @@
-"""ingest: a batch in, one transaction, then the acknowledgement, then the replies.
+"""ingest: a batch in, one transaction, the replies; five times a second states and PUBACKs.
 
 A database outage stops the reading, not the part: the batch is tried again with backoff while the
 broker keeps what we do not take.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
+from typing import TypeVar
 
 import orjson
 import psycopg
@@ -22,6 +23,7 @@ from runtime.ledger import Ledger
 from runtime.metrics import MESSAGES
 from services.ingest.answers import answer
 from services.ingest.keep import Batch, Keeper
+from services.ingest.newest import Newest, add, newest
 from services.ingest.record import FlightRecorder
 from services.ingest.store import IngestStore
 
@@ -29,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
+TELL_EVERY_S = 0.2
+TELL_LIMIT_MESSAGES = 8_000
+T = TypeVar("T")
 
 
 class Ingest:
@@ -48,6 +53,9 @@ class Ingest:
         self.clock, self.district, self.recorder = clock, district, recorder
         self.keeper = Keeper(ledger, store, district, clock)
         self._day: date | None = None
+        self._news: dict[str, Newest] = {}
+        self._untold: list[Delivery] = []
+        self._untold_messages = 0
 
     def read(self, messages: Delivery) -> Batch:
         """Decode one batch."""
@@ -56,25 +64,52 @@ class Ingest:
         return batch
 
     async def settle(self, messages: Delivery, batch: Batch) -> None:
-        """Keep one batch, acknowledge it, record it, answer it."""
-        stored = await self._keep_patiently(batch)
-        await self.intake.acknowledge(messages)
+        """Keep one batch, record it, answer it; it is acknowledged by `tell`."""
+        stored = await self._patiently(lambda: self._keep(batch))
+        self._untold.append(messages)
+        self._untold_messages += len(messages)
+        if batch.columns is not None:
+            add(self._news, newest(batch.columns))
         _count(messages, batch, stored)
         if self.recorder is not None:
-            rows = batch.telemetry.telemetry(self.keeper.devices.kinds, batch.received_at)
-            await self.recorder.take(messages, rows, self.clock.now())
+            await self.recorder.take(messages, batch.columns, self.clock.now())
         try:
             await self.reply(batch)
         except ConnectionError as error:
             # The device asks again; what it said is already kept.
             log.warning("replies not sent", error=str(error))
 
-    async def _keep_patiently(self, batch: Batch) -> int:
+    async def _keep(self, batch: Batch) -> int:
+        await self._prepare_day()
+        return await self.keeper.keep(batch, tell=False)
+
+    def due(self, since_s: float) -> bool:
+        """Tell whether what was kept is to be told now, `since_s` after the first of it."""
+        return self._untold_messages >= TELL_LIMIT_MESSAGES or since_s >= TELL_EVERY_S
+
+    @property
+    def untold(self) -> bool:
+        return bool(self._untold)
+
+    async def tell(self) -> None:
+        """Merge what was kept into the devices' newest states, then acknowledge it.
+
+        Not with every batch: a state changes many times between two looks at it. What is not yet
+        told is not acknowledged either, so a killed part is sent it again.
+        """
+        if news := self._news:
+            await self._patiently(lambda: self.keeper.tell(news))
+        self._news = {}
+        for messages in self._untold:
+            await self.intake.acknowledge(messages)
+        self._untold.clear()
+        self._untold_messages = 0
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         wait_s = RETRY_FIRST_S
         while True:
             try:
-                await self._prepare_day()
-                return await self.keeper.keep(batch)
+                return await work()
             except (psycopg.OperationalError, psycopg.errors.SerializationFailure) as error:
                 heed_cancellation(error)
                 log.warning("database away, batch kept in hand", error=str(error), wait_s=wait_s)
@@ -125,8 +160,20 @@ async def run(ingest: Ingest) -> None:
             await decoded.put((messages, ingest.read(messages)))
 
     async def keep() -> None:
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
         while True:
-            await ingest.settle(*await decoded.get())
+            waiting_s = max(0.0, since_s + TELL_EVERY_S - loop.time()) if ingest.untold else None
+            try:
+                taken = await asyncio.wait_for(decoded.get(), waiting_s)
+            except TimeoutError:
+                await ingest.tell()
+                continue
+            if not ingest.untold:
+                since_s = loop.time()
+            await ingest.settle(*taken)
+            if ingest.due(loop.time() - since_s):
+                await ingest.tell()
 
     try:
         async with asyncio.TaskGroup() as tasks:

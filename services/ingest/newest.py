@@ -45,6 +45,17 @@ def merge(
     return merged, stamps
 
 
+def add(known: dict[str, Newest], news: Mapping[str, Newest]) -> None:
+    """Merge a later batch's news into earlier news that nobody has been told yet."""
+    for sn, told in news.items():
+        earlier = known.get(sn)
+        if earlier is None:
+            known[sn] = told
+        else:
+            earlier.fields, earlier.told_us = merge(earlier.fields, earlier.told_us, told)
+            earlier.at_us = max(earlier.at_us, told.at_us)
+
+
 def newest(columns: Columns) -> dict[str, Newest]:
     """Return what a batch tells of each device, the later message before the earlier."""
     count = len(columns.names)

@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 import cv2
+import numpy as np
 import orjson
 import structlog
 
@@ -30,6 +31,7 @@ from domain.hazard import Detection
 from domain.observation import FlightPhase, Frame, FramePose, Telemetry
 from models.boxes import Image
 from runtime.bus import Message
+from services.ingest.columns import PHASE_CODE, Columns
 from services.ingest.devices import Devices
 from services.ingest.mcap_file import McapFile, recover_all
 
@@ -54,6 +56,8 @@ AIRBORNE = frozenset(
     }
 )
 GROUNDED = frozenset({FlightPhase.IDLE, FlightPhase.PREPARING, FlightPhase.OFFLINE})
+AIRBORNE_CODES = [PHASE_CODE[phase] for phase in AIRBORNE]
+TOPICS_REMEMBERED = 20_000
 LOCATION_FIX = "foxglove.LocationFix"
 IMAGE = "foxglove.CompressedImage"
 BOXES = "gridwing.Detections"
@@ -91,6 +95,8 @@ class FlightRecorder:
         silent = tuple(replace(camera, address="") for camera in district.cameras)
         self._district = canonical(replace(district, cameras=silent)).encode()
         self._drone_of = Devices.of(district).drone_of
+        self._drones = set(self._drone_of.values())
+        self._topics: dict[str, str | None] = {}
         self._before: dict[str, deque[tuple[Message, datetime]]] = {}
         self._open: dict[str, McapFile] = {}
         self._synced_s = 0.0
@@ -100,24 +106,36 @@ class FlightRecorder:
         return recover_all(self._folder, ".flight.mcap")
 
     async def take(
-        self, messages: Sequence[Message], rows: Sequence[Telemetry], received_at: datetime
+        self, messages: Sequence[Message], columns: Columns | None, received_at: datetime
     ) -> None:
         """Record one batch that is already kept and acknowledged; a full disk stops no ingest."""
         try:
-            await self._take(messages, rows, received_at)
+            await self._take(messages, self._flying(columns), received_at)
         except OSError as error:
             log.warning("recording given up", error=str(error))
             self._open.clear()
 
+    def _flying(self, columns: Columns | None) -> list[Telemetry]:
+        """Return the rows of drones that are recorded, or are to be from now on."""
+        if columns is None:
+            return []
+        drone = np.array([kind is DeviceKind.DRONE for kind in columns.kinds])
+        opened = np.array([name in self._open for name in columns.names])
+        begins = np.zeros(len(columns.names), bool)
+        begins[columns.device[np.isin(columns.phase, AIRBORNE_CODES)]] = True
+        wanted = np.flatnonzero((drone & (opened | begins))[columns.device])
+        return [columns.message(i) for i in wanted.tolist()]
+
     async def _take(
-        self, messages: Sequence[Message], rows: Sequence[Telemetry], received_at: datetime
+        self, messages: Sequence[Message], drones: Sequence[Telemetry], received_at: datetime
     ) -> None:
-        drones = [row for row in rows if row.device_kind is DeviceKind.DRONE]
         for row in drones:
             if row.phase in AIRBORNE and row.device_sn not in self._open:
                 self._begin(row.device_sn, received_at)
         for message in messages:
-            self._raw(message, received_at)
+            sn = self._drone_in(message.topic)
+            if sn is not None:
+                self._raw(sn, message, received_at)
         for row in drones:
             if (file := self._open.get(row.device_sn)) is not None:
                 write_state(file, row)
@@ -126,6 +144,16 @@ class FlightRecorder:
                 self._open.pop(sn).close()
         await self._sync()
 
+    def _drone_in(self, topic: str) -> str | None:
+        """Return the drone a topic speaks of, None for anything else."""
+        if topic not in self._topics:
+            if len(self._topics) >= TOPICS_REMEMBERED:
+                self._topics.clear()
+            parts = topic.split("/")
+            sn = self._drone_of.get(parts[2], parts[2]) if len(parts) > 2 else ""
+            self._topics[topic] = sn if sn in self._drones else None
+        return self._topics[topic]
+
     def _begin(self, sn: str, at: datetime) -> None:
         file = self._open[sn] = begun(self._folder, sn, at, "flight")
         before = self._before.pop(sn, ())
@@ -133,14 +161,14 @@ class FlightRecorder:
         for message, received_at in before:
             write_raw(file, message, received_at)
 
-    def _raw(self, message: Message, received_at: datetime) -> None:
-        parts = message.topic.split("/")
-        sn = self._drone_of.get(parts[2], parts[2]) if len(parts) > 2 else ""
+    def _raw(self, sn: str, message: Message, received_at: datetime) -> None:
         if (file := self._open.get(sn)) is not None:
             write_raw(file, message, received_at)
-        elif sn in self._drone_of.values():
-            kept = self._before.setdefault(sn, deque(maxlen=BEFORE_FLIGHT_MESSAGES))
-            kept.append((message, received_at))
+            return
+        kept = self._before.get(sn)
+        if kept is None:
+            kept = self._before[sn] = deque(maxlen=BEFORE_FLIGHT_MESSAGES)
+        kept.append((message, received_at))
 
     async def _sync(self) -> None:
         now_s = asyncio.get_running_loop().time()

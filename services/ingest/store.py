@@ -20,7 +20,7 @@ from domain.place import Position
 from runtime.database import Pool
 from runtime.ledger import Transaction
 from services.ingest.columns import COLUMNS, Columns, Ints
-from services.ingest.newest import Newest, merge, newest
+from services.ingest.newest import Newest, merge
 
 DAYS_AHEAD = 2
 KEEP_DAYS = 180
@@ -88,11 +88,15 @@ class IngestStore(Protocol):
         *,
         suspect: bool,
     ) -> int:
-        """Keep rows once each and merge the newest state; return how many were new.
+        """Keep rows once each; return how many were new.
 
         `cells` is (n,) indices into `cell_names`, -1 for none. Raises TelemetryRepeated where a
         row is stored already and the batch was not `suspect`; the transaction is then lost.
         """
+        ...
+
+    async def tell(self, tx: Transaction, news: Mapping[str, Newest]) -> None:
+        """Merge news of devices into their newest state."""
         ...
 
     async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None: ...
@@ -171,19 +175,19 @@ class PostgresIngestStore:
             stored = len(columns)
             if suspect:
                 stored = (await cursor.execute(MOVE_STAGED)).rowcount
-        await self._merge_latest(tx.connection, newest(columns))
         return stored
 
-    async def _merge_latest(
-        self, connection: psycopg.AsyncConnection[Any], news: Mapping[str, Newest]
-    ) -> None:
+    async def tell(self, tx: Transaction, news: Mapping[str, Newest]) -> None:
         names = sorted(news)
-        cursor = await connection.execute(
-            "SELECT device_sn, fields, field_at FROM latest"
+        cursor = await tx.connection.execute(
+            "SELECT device_sn, fields::text, field_at::text FROM latest"
             " WHERE device_sn = ANY(%s) ORDER BY device_sn FOR UPDATE",
             [names],
         )
-        known = {sn: (fields, told_us) for sn, fields, told_us in await cursor.fetchall()}
+        known = {
+            sn: (orjson.loads(fields), orjson.loads(told_us))
+            for sn, fields, told_us in await cursor.fetchall()
+        }
         rows = []
         for sn in names:
             told = news[sn]
@@ -200,7 +204,7 @@ class PostgresIngestStore:
                     "lon": where.get("lon_deg"),
                 }
             )
-        await connection.execute(MERGE_LATEST, [orjson.dumps(rows).decode()])
+        await tx.connection.execute(MERGE_LATEST, [orjson.dumps(rows).decode()])
 
     async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None:
         async with tx.connection.cursor() as cursor:

@@ -1,6 +1,6 @@
 """The same store in memory, for a run inside one process."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from domain.observation import AlarmSet, DeviceAlarm, FlightReport, Refusal, Topology
 from runtime.ledger import Transaction
 from services.ingest.columns import Columns, Ints, instant
-from services.ingest.newest import merge, newest
+from services.ingest.newest import Newest, merge
 from services.ingest.store import AlarmChange, Latest, alarm_change, digest
 
 
@@ -49,12 +49,14 @@ class MemoryIngestStore:
         before = len(self._keys)
         sns = [columns.names[i] for i in columns.device.tolist()]
         self._keys.update(zip(sns, columns.at_us.tolist(), columns.key.tolist(), strict=True))
-        for sn, news in newest(columns).items():
-            self._changes += 1
-            state = self._states.setdefault(sn, _State(news.kind.value, news.at_us, 0))
-            state.fields, state.told_us = merge(state.fields, state.told_us, news)
-            state.at_us, state.changed = max(state.at_us, news.at_us), self._changes
         return len(self._keys) - before
+
+    async def tell(self, tx: Transaction, news: Mapping[str, Newest]) -> None:
+        for sn, told in news.items():
+            self._changes += 1
+            state = self._states.setdefault(sn, _State(told.kind.value, told.at_us, 0))
+            state.fields, state.told_us = merge(state.fields, state.told_us, told)
+            state.at_us, state.changed = max(state.at_us, told.at_us), self._changes
 
     async def refuse(self, tx: Transaction, refusals: Sequence[Refusal]) -> None:
         for refusal in refusals:

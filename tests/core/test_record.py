@@ -14,6 +14,7 @@ from domain.device import DeviceKind
 from domain.observation import FlightPhase, Frame, FramePose, Telemetry
 from domain.place import Position
 from runtime.bus import Message
+from services.ingest.columns import Columns, Gathered
 from services.ingest.mcap_file import PART, McapFile, read_whole, recover
 from services.ingest.record import CameraRecorder, FlightRecorder, coarse, make_room
 from simulators.district import generate
@@ -30,10 +31,14 @@ def row(second: float, phase: FlightPhase | None) -> Telemetry:
     return Telemetry(DRONE, DeviceKind.DRONE, at, int(second), at, PLACE, phase=phase)
 
 
+def said(*rows: Telemetry) -> Columns:
+    return Columns.of(Gathered(list(rows)), {DRONE: DeviceKind.DRONE}, AT)
+
+
 async def fly(recorder: FlightRecorder, phases: list[FlightPhase | None]) -> None:
     for second, phase in enumerate(phases):
         message = Message(f"thing/product/{DRONE}/osd", b"%d" % second)
-        await recorder.take([message], [row(second, phase)], AT + timedelta(seconds=second))
+        await recorder.take([message], said(row(second, phase)), AT + timedelta(seconds=second))
 
 
 def files(folder: Path) -> list[Path]:
@@ -47,16 +52,16 @@ async def test_each_flight_has_its_own_file_with_what_came_just_before(tmp_path:
     recorder = FlightRecorder(tmp_path, DISTRICT)
     await fly(recorder, [IDLE, IDLE, UP, None, ON_TASK, IDLE, IDLE, UP, IDLE])
     first, second = files(tmp_path)
-    said = read([first]).said
-    assert [s.payload for s in said] == [b"0", b"1", b"2", b"3", b"4", b"5"]
+    heard = read([first]).said
+    assert [s.payload for s in heard] == [b"0", b"1", b"2", b"3", b"4", b"5"]
     assert [s.payload for s in read([second]).said] == [b"6", b"7", b"8"]
     assert [s.payload for s in read([second, first, first]).said] == [b"%d" % i for i in range(9)]
 
 
 async def test_batches_with_a_whole_flight_in_them_make_one_file(tmp_path: Path) -> None:
     recorder = FlightRecorder(tmp_path, DISTRICT)
-    await recorder.take([], [row(0, FlightPhase.PREPARING), row(1, UP)], AT)
-    await recorder.take([], [row(2, ON_TASK), row(3, IDLE)], AT + timedelta(seconds=3))
+    await recorder.take([], said(row(0, FlightPhase.PREPARING), row(1, UP)), AT)
+    await recorder.take([], said(row(2, ON_TASK), row(3, IDLE)), AT + timedelta(seconds=3))
     assert len(files(tmp_path)) == 1
 
 

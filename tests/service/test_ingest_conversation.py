@@ -14,6 +14,7 @@ from domain.events import DeviceAlarmCleared, DeviceAlarmRaised, DeviceLinked, F
 from gridwing.broker import Broker
 from gridwing.cluster import DatabaseUrls
 from runtime.bus import Address
+from services.ingest.loop import TELL_EVERY_S
 from simulators.district import generate
 from simulators.recording import read
 from tests.service.ingest_town import Town, town
@@ -71,7 +72,6 @@ async def test_a_docks_conversation_ends_as_positions_alarms_and_replies(
         for path in FILES:
             await asyncio.to_thread(publish, broker.device_url, path)
         linked = await told(on, DeviceLinked, 2)
-        states = {s.device_sn: s for s in (await on.store.latest())[0]}
         raised = await told(on, DeviceAlarmRaised, 2)
         cleared = await told(on, DeviceAlarmCleared, 2)
         flown = await told(on, FlightProgressed, 5)
@@ -79,6 +79,8 @@ async def test_a_docks_conversation_ends_as_positions_alarms_and_replies(
         async with asyncio.timeout(WAIT_S):
             while len(answered) < 16:  # noqa: ASYNC110  (replies come over the broker)
                 await asyncio.sleep(0.1)
+        await asyncio.sleep(2 * TELL_EVERY_S)
+        states = {s.device_sn: s for s in (await on.store.latest())[0]}
         hearing.cancel()
 
     await asyncio.to_thread(check_recording, tmp_path)

@@ -25,6 +25,7 @@ from runtime.database import open_pool
 from runtime.ledger import Ledger, PostgresLedger
 from runtime.ledger_memory import MemoryLedger
 from services.ingest.columns import Columns, Gathered
+from services.ingest.newest import newest
 from services.ingest.store import PostgresIngestStore, TelemetryRepeated, read_track
 from services.ingest.store_memory import MemoryIngestStore
 from simulators.district import generate
@@ -69,6 +70,7 @@ async def save(kept: Kept, *messages: Telemetry, suspect: bool = True) -> int:
     nowhere = np.full(len(batch), -1)
     async with ledger.transaction() as tx:
         stored: int = await store.save(tx, batch, (), nowhere, suspect=suspect)
+        await store.tell(tx, newest(batch))
     return stored
 
 

@@ -42,7 +42,7 @@ async def recorded(folder: Path) -> Path:
         payload = path.read_bytes()
         at = datetime.fromtimestamp(json.loads(payload)["timestamp"] / 1000, UTC)
         message = Message(topic, payload)
-        await recorder.take([message], keeper.read([message], at).telemetry.rows, at)
+        await recorder.take([message], keeper.read([message], at).columns, at)
     recorder.close()
     (file,) = await asyncio.to_thread(lambda: list(folder.glob("*.flight.mcap")))
     return file
