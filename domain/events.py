@@ -12,6 +12,7 @@ from typing import ClassVar
 from domain.hazard import Hazard, HazardKind, Severity
 from domain.incident import CloseOutcome, VerifiedBy
 from domain.mission import LookOutcome, Mission, MissionOutcome, MissionPurpose
+from domain.observation import EventSeverity, EventState
 from domain.place import ErrorEllipse, Position
 from domain.responder import Force
 
@@ -90,6 +91,25 @@ class DeviceAlarmCleared:
     code: str
     component: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEventNoted:
+    """ingest: a camera's analytics began, raised or ended something. Stream device/<sn>.
+
+    `stale`: told too late, or with a time nobody believes; nobody is sent for it.
+    """
+
+    KIND: ClassVar[str] = "device.event_noted"
+    SCHEMA: ClassVar[int] = 1
+    device_sn: str
+    key: str
+    label: str
+    state: EventState
+    severity: EventSeverity
+    at: datetime
+    position: Position | None
+    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +420,7 @@ Event = (
     | CellSeen
     | DeviceAlarmRaised
     | DeviceAlarmCleared
+    | DeviceEventNoted
     | DeviceLinked
     | FlightProgressed
     | MissionPlanned

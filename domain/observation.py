@@ -77,6 +77,50 @@ class AlarmSet:
     alarms: tuple[DeviceAlarm, ...]
 
 
+class EventState(StrEnum):
+    BEGUN = "begun"
+    UPDATED = "updated"
+    ENDED = "ended"
+    INSTANT = "instant"
+
+
+class EventSeverity(StrEnum):
+    ALERT = "alert"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBox:
+    """Shares of the picture's width and height, 0..1, from its upper left corner."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """What a camera's own analytics say happened in its view.
+
+    `key` is the vendor's identity of the happening and comes from the payload alone, so a
+    redelivery meets its first copy. `at` is the device's time; `time_clamped` says that it is not
+    to be believed. Nothing of a face, a name or a number plate stands here.
+    """
+
+    device_sn: str
+    at: datetime
+    key: str
+    label: str
+    state: EventState
+    severity: EventSeverity
+    score: float | None
+    zone: str | None
+    box: ImageBox | None
+    received_at: datetime
+    time_clamped: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Topology:
     """Which aircraft are reachable through a gateway now."""
@@ -147,4 +191,4 @@ class Frame:
     flight_id: str | None = None
 
 
-Observation = Telemetry | AlarmSet | Topology | FlightReport | DeviceRequest
+Observation = Telemetry | AlarmSet | DeviceEvent | Topology | FlightReport | DeviceRequest

@@ -11,7 +11,9 @@ DJI_UP_FILTERS = (
     "thing/product/+/drc/up",
     "sys/product/+/status",
 )
-INTAKE_FILTERS = (*DJI_UP_FILTERS, TELEMETRY_FILTER)
+FRIGATE_FILTERS = ("frigate/reviews", "frigate/events", "frigate/+/+/snapshot")
+ONVIF_FILTERS = ("onvif/+/onvif-ej/#", "onvif/+/onvif-mj/#")
+INTAKE_FILTERS = (*DJI_UP_FILTERS, TELEMETRY_FILTER, *FRIGATE_FILTERS, *ONVIF_FILTERS)
 SERVICES_REPLY_FILTER = "thing/product/+/services_reply"
 REQUESTS_FILTER = "thing/product/+/requests"
 

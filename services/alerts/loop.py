@@ -14,6 +14,7 @@ from domain.district import District
 from domain.events import (
     DeviceAlarmCleared,
     DeviceAlarmRaised,
+    DeviceEventNoted,
     Event,
     HazardRaised,
     HazardRenewed,
@@ -23,6 +24,7 @@ from domain.hazard import HazardKind
 from domain.ids import derive
 from domain.incident import CloseOutcome, Incident, IncidentState
 from domain.mission import LookOutcome, MissionPurpose
+from domain.observation import EventSeverity, EventState
 from runtime.clock import Clock
 from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction
@@ -43,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 FOLLOWER = "alerts"
 STREAM = "incident/"
+CAMERA_HAZARDS = {"fire": HazardKind.FIRE, "smoke": HazardKind.SMOKE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Attendant:
         elif isinstance(event, DeviceAlarmCleared):
             cause = alarm_id(event.device_sn, event.code, event.component)
             await self._learn(tx, await self.journal.store.of_cause(tx, cause), event, entry)
+        elif isinstance(event, DeviceEventNoted):
+            await self._event(tx, event)
         elif isinstance(event, LookConcluded):
             await self._look(tx, event, entry)
         elif entry.stream.startswith(STREAM) and entry.actor != ACTOR:
@@ -134,6 +139,26 @@ class Attendant:
                 rule.severities.get(event.level, default),
                 (),
                 ground.cells.at(position),
+            ),
+        )
+
+    async def _event(self, tx: Transaction, event: DeviceEventNoted) -> None:
+        """A camera's own fire or smoke is taken at the camera's place: it tells no other."""
+        kind = CAMERA_HAZARDS.get(event.label)
+        if kind is None or event.severity is not EventSeverity.ALERT or event.stale:
+            return
+        if event.state is EventState.ENDED or event.position is None:
+            return
+        cause = derive("event", event.device_sn, event.key, event.label)
+        await self._news(
+            tx,
+            News(
+                Sighting(kind, event.position, None, event.at, event.device_sn),
+                cause,
+                derive("incident", cause),
+                self.policy.rules.kinds[kind].severity,
+                (),
+                self.journal.ground.cells.at(event.position),
             ),
         )
 

@@ -8,12 +8,14 @@ from domain.district import District
 from domain.events import (
     DeviceAlarmCleared,
     DeviceAlarmRaised,
+    DeviceEventNoted,
     DeviceLinked,
     Event,
     FlightProgressed,
 )
 from domain.observation import (
     AlarmSet,
+    DeviceEvent,
     FlightReport,
     Observation,
     Refusal,
@@ -27,6 +29,7 @@ from runtime.ledger import Ledger, Transaction
 from services.ingest.columns import Columns, Gathered
 from services.ingest.decode import decode
 from services.ingest.devices import Devices
+from services.ingest.happenings import is_stale
 from services.ingest.heard import Reply
 from services.ingest.newest import Newest, newest
 from services.ingest.store import IngestStore, TelemetryRepeated
@@ -131,8 +134,22 @@ class Keeper:
             events = await self._alarm_events(tx, observation)
         elif isinstance(observation, FlightReport) and await self.store.flew(tx, observation):
             stream, events = f"flight/{observation.flight_id}", [_progressed(observation)]
+        elif isinstance(observation, DeviceEvent) and await self.store.happened(tx, observation):
+            stream, events = f"device/{observation.device_sn}", [self._noted(observation)]
         if events:
             await tx.append(stream, events, at=self.clock.now(), actor=ACTOR)
+
+    def _noted(self, event: DeviceEvent) -> DeviceEventNoted:
+        return DeviceEventNoted(
+            event.device_sn,
+            event.key,
+            event.label,
+            event.state,
+            event.severity,
+            event.at,
+            self.devices.places.get(event.device_sn),
+            is_stale(event),
+        )
 
     async def _alarm_events(self, tx: Transaction, current: AlarmSet) -> list[Event]:
         raised, cleared = await self.store.alarms(tx, current)

@@ -12,6 +12,9 @@ import psycopg
 from domain.observation import (
     AlarmSet,
     DeviceAlarm,
+    DeviceEvent,
+    EventSeverity,
+    EventState,
     FlightReport,
     Refusal,
     Topology,
@@ -20,6 +23,7 @@ from domain.place import Position
 from runtime.database import Pool
 from runtime.ledger import Transaction
 from services.ingest.columns import COLUMNS, Columns, Ints
+from services.ingest.happenings import EventTold, event_news
 from services.ingest.newest import Newest, merge
 
 DAYS_AHEAD = 2
@@ -114,6 +118,10 @@ class IngestStore(Protocol):
 
     async def flew(self, tx: Transaction, report: FlightReport) -> bool:
         """Remember a flight's status, step and waypoint; tell whether any changed."""
+        ...
+
+    async def happened(self, tx: Transaction, event: DeviceEvent) -> bool:
+        """Remember what a camera told of a happening; tell whether that is news."""
         ...
 
     async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
@@ -272,6 +280,25 @@ class PostgresIngestStore:
             },
         )
         return cursor.rowcount > 0
+
+    async def happened(self, tx: Transaction, event: DeviceEvent) -> bool:
+        cursor = await tx.connection.execute(
+            "SELECT label, state, severity FROM device_event_told"
+            " WHERE device_sn = %s AND key = %s FOR UPDATE",
+            [event.device_sn, event.key],
+        )
+        row = await cursor.fetchone()
+        before = row and EventTold(row[0], EventState(row[1]), EventSeverity(row[2]))
+        now = event_news(before or None, event)
+        if now is None:
+            return False
+        await tx.connection.execute(
+            "INSERT INTO device_event_told VALUES (%s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (device_sn, key) DO UPDATE SET label = excluded.label,"
+            " state = excluded.state, severity = excluded.severity, at = excluded.at",
+            [event.device_sn, event.key, now.label, now.state.value, now.severity.value, event.at],
+        )
+        return True
 
     async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
         return await read_latest(self._pool, changed_after)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from domain.observation import AlarmSet, DeviceAlarm, FlightReport, Refusal, Topology
+from domain.observation import AlarmSet, DeviceAlarm, DeviceEvent, FlightReport, Refusal, Topology
 from runtime.ledger import Transaction
 from services.ingest.columns import Columns, Ints, instant
+from services.ingest.happenings import EventTold, event_news
 from services.ingest.newest import Newest, merge
 from services.ingest.store import AlarmChange, Latest, alarm_change, digest
 
@@ -31,6 +32,7 @@ class MemoryIngestStore:
         self._alarms: dict[str, tuple[DeviceAlarm, ...]] = {}
         self._alarms_at: dict[str, datetime] = {}
         self._flights: dict[str, tuple[str, int | None, int | None]] = {}
+        self._events: dict[tuple[str, str], EventTold] = {}
         self._changes = 0
         self.refusals: dict[bytes, Refusal] = {}
 
@@ -83,6 +85,14 @@ class MemoryIngestStore:
         changed = self._flights.get(report.flight_id) != now
         self._flights[report.flight_id] = now
         return changed
+
+    async def happened(self, tx: Transaction, event: DeviceEvent) -> bool:
+        which = event.device_sn, event.key
+        now = event_news(self._events.get(which), event)
+        if now is None:
+            return False
+        self._events[which] = now
+        return True
 
     async def latest(self, changed_after: int = 0) -> tuple[list[Latest], int]:
         states = sorted(self._states.items(), key=lambda item: item[1].changed)

@@ -27,6 +27,7 @@ STAMP = int(AT.timestamp() * 1000)
 DISTRICT = generate(7)
 DEVICES = Devices.of(DISTRICT)
 DOCK, DRONE = DISTRICT.docks[0].sn, DISTRICT.docks[0].drone_sn
+CAMERA = DISTRICT.cameras[0].sn
 OSD = f"thing/product/{DRONE}/osd"
 
 
@@ -187,7 +188,10 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(
 
 TOPICS = [OSD, f"thing/product/{DOCK}/events", f"thing/product/{DOCK}/drc/up",
           f"thing/product/{DOCK}/requests", f"sys/product/{DOCK}/status",
-          f"gridwing/telemetry/{DRONE}", "thing/product//osd"]  # fmt: skip
+          f"gridwing/telemetry/{DRONE}", "thing/product//osd", "frigate/reviews",
+          "frigate/events", f"onvif/{CAMERA}/onvif-ej/A/B",
+          f"onvif/{CAMERA}/onvif-mj/VideoAnalytics",
+          "frigate/a/b/snapshot"]  # fmt: skip
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -209,6 +213,18 @@ values = st.recursive(
                     "sn",
                     "need_reply",
                     "gateway",
+                    "after",
+                    "camera",
+                    "id",
+                    "objects",
+                    "start_time",
+                    "UtcTime",
+                    "Data",
+                    "Frame",
+                    "Object",
+                    "Appearance",
+                    "Class",
+                    "Type",
                 ]
             ),
             inner,
@@ -225,6 +241,6 @@ def test_no_bytes_raise(topic: str, payload: bytes) -> None:
 
 @given(st.sampled_from(TOPICS), values, st.sampled_from(["hms", "flighttask_progress", "config"]))
 def test_no_json_raises(topic: str, value: object, method: str) -> None:
-    body = {"method": method, "data": value, "timestamp": STAMP}
+    body = {"method": method, "data": value, "timestamp": STAMP, "type": "new", "after": value}
     decode(topic, json.dumps(body).encode(), AT + timedelta(seconds=1), DEVICES)
     decode(topic, json.dumps(value).encode(), AT, DEVICES)

@@ -16,6 +16,7 @@ import pytest
 from domain.events import (
     DeviceAlarmCleared,
     DeviceAlarmRaised,
+    DeviceEventNoted,
     Event,
     HazardRaised,
     HazardRenewed,
@@ -24,6 +25,7 @@ from domain.events import (
 from domain.hazard import Hazard, HazardKind
 from domain.incident import CloseOutcome, Incident, IncidentState, VerifiedBy
 from domain.mission import LookOutcome, MissionPurpose
+from domain.observation import EventSeverity, EventState
 from domain.place import ErrorEllipse, Position
 from domain.responder import Force
 from runtime.access import Principal, Role
@@ -297,6 +299,25 @@ async def test_a_device_fault_is_nobodys_flight_and_closes_with_its_last_alarm(r
     raised = DeviceAlarmRaised(dock.sn, "0x2", 2, "", room.hand.clock.now(), None)
     await say(room, f"device/{dock.sn}", raised)
     assert len((await room.desk.incidents(OPERATOR)).items) == 2
+
+
+async def test_a_cameras_own_fire_opens_once_and_never_when_stale(room: Room) -> None:
+    camera = DISTRICT.cameras[0]
+
+    async def tell(label: str, severity: EventSeverity, *, stale: bool) -> None:
+        at = room.hand.clock.now()
+        noted = DeviceEventNoted(camera.sn, "k-1", label, EventState.BEGUN, severity, at,
+                                 camera.position, stale)  # fmt: skip
+        await say(room, f"device/{camera.sn}", noted)
+
+    await tell("fire", EventSeverity.ALERT, stale=True)
+    await tell("fire", EventSeverity.NOTICE, stale=False)
+    await tell("person", EventSeverity.ALERT, stale=False)
+    assert (await room.desk.incidents(OPERATOR)).items == ()
+    await tell("fire", EventSeverity.ALERT, stale=False)
+    await tell("fire", EventSeverity.ALERT, stale=False)
+    fire = await only(room)
+    assert (fire.kind, fire.position, fire.sightings) == (HazardKind.FIRE, camera.position, 1)
 
 
 async def test_a_hazard_seen_again_after_its_close_opens_anew_once(room: Room) -> None:

@@ -46,7 +46,8 @@ export const en: Catalogue = {
     "dispatch.arrived": "Arrived", "dispatch.handed_back": "Handed back", "dispatch.withdrawn": "Withdrawn",
     "incident.escalated": "Escalated", "incident.verification_requested": "Verification asked",
     "incident.verified": "Verified gone", "incident.reworked": "Still there: rework", "incident.closed": "Closed",
-    "device.alarm_raised": "Device alarm", "device.alarm_cleared": "Device alarm gone", "evidence.viewed": "Picture viewed",
+    "device.alarm_raised": "Device alarm", "device.alarm_cleared": "Device alarm gone",
+    "device.event_noted": "Camera event", "evidence.viewed": "Picture viewed",
   },
   why: {
     confirmed: "still there", refuted: "gone", unclear: "unclear", flight: "by drone", person: "by a person",

@@ -40,6 +40,7 @@ export const zh = {
     "dispatch.handed_back": "处置反馈", "dispatch.withdrawn": "撤回派单", "incident.escalated": "升级",
     "incident.verification_requested": "请求核查", "incident.verified": "核查通过", "incident.reworked": "核查未通过，返工",
     "incident.closed": "结案", "device.alarm_raised": "设备告警", "device.alarm_cleared": "设备告警解除",
+    "device.event_noted": "摄像机事件",
     "evidence.viewed": "查看图片",
   },
   why: {
