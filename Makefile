@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; after `make setup`, `.venv/bin/python -m gridwing` works from here.
 # ARGS are handed on: make demo ARGS="--headless --for 120", make test ARGS="-k ledger".
-.PHONY: setup demo test lint lock asyncapi
+.PHONY: setup demo test chaos lint lock asyncapi
 
 setup:
 	@tools/setup
@@ -12,6 +12,11 @@ demo:
 test:
 	@tools/setup --tests
 	@.venv/bin/python -m pytest $(ARGS)
+
+# Fifty kills of ingest, ten restarts and twenty kills of the broker, a minute without a database; what is lost is counted.
+chaos:
+	@tools/setup
+	@exec .venv/bin/python -m gridwing chaos $(ARGS)
 
 lint:
 	@tools/setup --tests

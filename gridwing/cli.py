@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "replay": ("gridwing.replay:replay", "Play recorded flights into a scratch system."),
     "asyncapi": ("gridwing.asyncapi_cli:asyncapi", "What is said on the broker, as AsyncAPI 3.0."),
     "bench": ("gridwing.bench_cli:bench", "What ours does beside a peer or a bound."),
+    "chaos": ("gridwing.chaos_cli:chaos", "Kill ingest and its servers, and count."),
     "doctor": ("gridwing.doctor_cli:doctor", "What is missing, and how to get it."),
 }
 

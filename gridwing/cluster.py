@@ -13,7 +13,8 @@ import secrets
 import shutil
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -118,6 +119,21 @@ class Cluster:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
+
+    @contextmanager
+    def outage(self, name: str) -> Iterator[None]:
+        """End a database's connections and refuse new ones for as long as the body runs."""
+        _check_name(name)
+        allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        with self._admin() as connection:
+            connection.execute(allow.format(sql.Identifier(name), sql.Literal(False)))
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+            try:
+                yield
+            finally:
+                connection.execute(allow.format(sql.Identifier(name), sql.Literal(True)))
 
     def databases(self) -> list[str]:
         """The databases made here, the blank one left out."""

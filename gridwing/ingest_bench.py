@@ -28,7 +28,7 @@ import psycopg
 
 from domain.district import District
 from gridwing.broker import Broker, start_broker
-from gridwing.cluster import DatabaseUrls, ensure_cluster
+from gridwing.cluster import Cluster, DatabaseUrls, ensure_cluster
 from gridwing.flood import Flood, packets
 from gridwing.premises import free_port, premises
 from gridwing.supervisor import process_cpu_s
@@ -101,6 +101,8 @@ class Measured:
 class Stand:
     """The servers, the district, and a clock no two samples share."""
 
+    cluster: Cluster
+    database: str
     urls: DatabaseUrls
     broker: Broker
     district: District
@@ -131,6 +133,10 @@ class Stand:
                 if path.read_bytes().startswith(title):
                     found[int(path.parent.name)] = process_cpu_s(int(path.parent.name))
         return found
+
+    def reconnect(self) -> None:
+        """Connect anew, after an outage has cut every connection."""
+        self.admin = psycopg.connect(self.urls.owner, autocommit=True)
 
     def count(self, table: str) -> int:
         row = self.admin.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()  # noqa: S608
@@ -181,10 +187,12 @@ def stand(say: Callable[[str], None]) -> Iterator[Stand]:
         district = city()
         with psycopg.connect(urls.owner) as connection:
             save(connection, district, wall_clock().now())
-        admin = stack.enter_context(psycopg.connect(urls.owner, autocommit=True))
+        admin = psycopg.connect(urls.owner, autocommit=True)
         admin.execute(PEER_TABLE)
         admin.execute("GRANT SELECT, INSERT ON peer TO gridwing_service")
-        yield Stand(urls, broker, district, admin, say)
+        on = Stand(cluster, name, urls, broker, district, admin, say)
+        yield on
+        on.admin.close()
 
 
 @contextmanager

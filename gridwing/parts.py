@@ -41,7 +41,7 @@ from services.alerts.loop import run as run_alerts
 from services.alerts.rules import load_rules
 from services.alerts.store import PostgresAlertStore
 from services.ingest.api import router as ingest_router
-from services.ingest.loop import Ingest
+from services.ingest.loop import Ingest, drain
 from services.ingest.loop import run as run_ingest
 from services.ingest.record import CameraRecorder, FlightRecorder
 from services.ingest.sources import FrameInbox, Pace, hear_frames, pull_cameras
@@ -55,6 +55,8 @@ from services.patrol.store import PostgresPatrolStore, wayline_key
 
 log = structlog.get_logger(__name__)
 
+SHARE = "gridwing"
+RETIRE_CONNECT_S = 30.0
 PAGES = Path(__file__).parent.parent / "web" / "dist"
 
 
@@ -88,20 +90,44 @@ def broker_url(settings: Settings) -> str:
     return required(settings.mqtt_url, "MQTT_URL")
 
 
-async def ingest(settings: Settings) -> None:
-    """One ingest slot: telemetry, events and requests of every device."""
-    url, slot = broker_url(settings), settings.slot
+@asynccontextmanager
+async def ingest_slot(settings: Settings, slot: str) -> AsyncIterator[tuple[Ingest, MqttIntake]]:
+    """Give one slot of ingest over its servers. All slots share the stream between them."""
+    url = broker_url(settings)
     async with (
         ground(settings, settings.database_url, checked=False) as on,
         MqttBus(url, f"gridwing-ingest-{slot}") as bus,
-        MqttIntake(url, f"gridwing-intake-{slot}", INTAKE_FILTERS) as intake,
+        MqttIntake(url, f"gridwing-intake-{slot}", INTAKE_FILTERS, share=SHARE) as intake,
     ):
         store = PostgresIngestStore(on.pool)
         recorder = FlightRecorder(settings.data_dir / "recordings", on.district)
         recorder.recover()
         loop = Ingest(intake, bus, on.ledger, store, on.district, on.clock, recorder)
         on.ready.set()
+        yield loop, intake
+
+
+async def ingest(settings: Settings) -> None:
+    """One ingest slot: telemetry, events and requests of every device."""
+    async with ingest_slot(settings, settings.slot) as (loop, _):
         await run_ingest(loop)
+
+
+async def retire(settings: Settings, slot: str) -> int:
+    """Take in what still waits for a slot and end its session; return how many messages that were.
+
+    Raises RuntimeError where the slot is still running.
+    """
+    async with ingest_slot(settings, slot) as (loop, intake):
+        async with asyncio.timeout(RETIRE_CONNECT_S):
+            while not intake.connected:  # noqa: ASYNC110  (the broker may be a while)
+                await asyncio.sleep(0.05)
+        await intake.leave()
+        taken = await drain(loop)
+        if intake.connections > 1:
+            raise RuntimeError(f"slot {slot} is still running: stop it first")
+        await intake.forget()
+    return taken
 
 
 async def watch(settings: Settings) -> None:

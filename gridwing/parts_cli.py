@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import click
+import psycopg
 
 from gridwing import parts
 from gridwing.cli import fail
@@ -12,6 +13,7 @@ from gridwing.parts import run_part
 from gridwing.simulation import SimulationOptions, simulate
 from gridwing.stopping import run_until_stopped
 from gridwing.supervisor import PartPlan, Supervisor
+from runtime import log as logging
 from runtime.settings import Settings
 
 PART_NAMES = ("ingest", "watch", "patrol", "alerts", "web")
@@ -28,9 +30,26 @@ def settings() -> Settings:
 
 
 @click.command()
-def ingest() -> None:
-    """Read device bytes from MQTT_URL into DATABASE_URL."""
-    run_part("ingest", parts.ingest, settings())
+@click.option(
+    "--retire", metavar="SLOT",
+    help="Take in what waits for a stopped slot, end its session, and leave.",
+)  # fmt: skip
+def ingest(retire: str | None) -> None:
+    """Read device bytes from MQTT_URL into DATABASE_URL.
+
+    Several processes share the stream, each with a GRIDWING_SLOT of its own. A slot that is gone
+    keeps its share of the messages: start it again under its name, or retire it.
+    """
+    if retire is None:
+        run_part("ingest", parts.ingest, settings())
+        return
+    logging.set_up("ingest", settings().log_format)
+    try:
+        taken = run_until_stopped(parts.retire(settings(), retire))
+    except (ValueError, RuntimeError, OSError, psycopg.Error) as error:
+        fail(str(error) or "the broker did not answer")
+        return
+    click.echo(f"slot {retire} is retired; {taken} messages that waited for it are stored")
 
 
 @click.command()

@@ -301,6 +301,11 @@ class MqttIntake:
                 log.warning("intake is full and has stopped reading", messages=len(self._messages))
         return str(wire.ended.result())
 
+    @property
+    def connections(self) -> int:
+        """How many connections were opened since the start."""
+        return self._connection
+
     async def leave(self) -> None:
         """Give the subscriptions back, keeping what is still queued for this client to be read."""
         assert self._wire is not None

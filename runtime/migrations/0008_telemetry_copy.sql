@@ -44,11 +44,12 @@ DECLARE
     since timestamptz := day::timestamp AT TIME ZONE 'UTC';
     until timestamptz := (day + 1)::timestamp AT TIME ZONE 'UTC';
 BEGIN
-    IF to_regclass(name) IS NOT NULL THEN
+    -- Not to_regclass: waiting for the lock does not refresh what it remembers.
+    IF EXISTS (SELECT FROM pg_class c WHERE c.relname = name) THEN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('telemetry_day'));
-    IF to_regclass(name) IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_class c WHERE c.relname = name) THEN
         RETURN;
     END IF;
     PERFORM set_config('lock_timeout', '2s', true);

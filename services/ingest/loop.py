@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
 TELL_EVERY_S = 0.2
+QUIET_S = 3.0
 TELL_LIMIT_MESSAGES = 8_000
 T = TypeVar("T")
 
@@ -148,6 +149,20 @@ def _count(messages: Sequence[Message], batch: Batch, stored: int) -> None:
     MESSAGES.labels("refused").inc(len(batch.refusals))
     for refusal in batch.refusals:
         log.info("message refused", topic=refusal.topic, reason=refusal.reason)
+
+
+async def drain(ingest: Ingest) -> int:
+    """Take what is still coming until nothing has for QUIET_S; return how many messages."""
+    taken = 0
+    while True:
+        try:
+            async with asyncio.timeout(QUIET_S):
+                messages = await ingest.intake.batch()
+        except TimeoutError:
+            return taken
+        await ingest.settle(messages, ingest.read(messages))
+        await ingest.tell()
+        taken += len(messages)
 
 
 async def run(ingest: Ingest) -> None:
