@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "admin": ("gridwing.admin_cli:admin", "Accounts."),
     "migrate": ("gridwing.admin_cli:migrate", "Bring the database to this version."),
     "ledger": ("gridwing.admin_cli:ledger", "Verify the ledger's hash chain."),
+    "device": ("gridwing.device_cli:device", "Registered devices and their broker accounts."),
     "dead-letter": ("gridwing.dead_letter_cli:dead_letter", "Messages that were refused."),
     "track": ("gridwing.track_cli:track", "Import past flights: DJI subtitles, PX4 logs."),
     "replay": ("gridwing.replay:replay", "Play recorded flights into a scratch system."),
