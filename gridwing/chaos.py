@@ -37,6 +37,8 @@ AUTOSAVE_S = 1.0
 REPEAT_EVENT_S = 2.0
 EVENT_EVERY_S = 0.2
 RESTART_S = 0.2
+QUIET_S = 5.0
+STUCK_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +255,18 @@ def _blows(
 
 
 def _settled(on: Stand, wanted: int) -> int:
-    """Wait for a number of rows, then until no more come; return how many there are."""
-    deadline, last, quiet = time.monotonic() + PATIENCE_S, -1, 0
-    while time.monotonic() < deadline and quiet < 5:
-        time.sleep(1.0)
+    """Wait for a number of rows and whatever comes beyond it; return how many there are.
+
+    Where they do not come, gives up once nothing has for STUCK_S.
+    """
+    last, since = -1, time.monotonic()
+    while True:
         now = on.count("telemetry")
-        quiet = quiet + 1 if now == last and (now >= wanted or quiet) else int(now == last)
-        last = now
-    return last
+        if now != last:
+            last, since = now, time.monotonic()
+        if time.monotonic() - since > (QUIET_S if now >= wanted else STUCK_S):
+            return now
+        time.sleep(0.5)
 
 
 def _broker_kills(
