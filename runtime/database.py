@@ -14,6 +14,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x47524944  # "GRID"
 POOL_MAX_CONNECTIONS = 8
 POOL_TIMEOUT_S = 30.0
+POOL_RECONNECT_S = 4.0
 CONNECT_TIMEOUT_S = 10
 IDLE_IN_TRANSACTION_S = 20
 ROLE_ABOVE_ROW_SECURITY = (
@@ -41,6 +42,9 @@ async def open_pool(
         min_size=1,
         max_size=max_size,
         timeout=POOL_TIMEOUT_S,
+        # Beyond it the pool would wait twice as long each time, up to minutes after the server's
+        # return; given up, the next borrower makes it try at once.
+        reconnect_timeout=POOL_RECONNECT_S,
         open=False,
         check=AsyncConnectionPool.check_connection if checked else None,
         kwargs={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
