@@ -83,6 +83,10 @@ class TrackPoint:
 
 class IngestStore(Protocol):
     async def prepare_days(self, today: date) -> None: ...
+    async def forget_days(self, today: date) -> int:
+        """Drop the telemetry of more than KEEP_DAYS ago; return how many days went."""
+        ...
+
     async def save(
         self,
         tx: Transaction,

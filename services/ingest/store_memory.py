@@ -39,6 +39,9 @@ class MemoryIngestStore:
     async def prepare_days(self, today: date) -> None:
         return
 
+    async def forget_days(self, today: date) -> int:
+        return 0
+
     async def save(
         self,
         tx: Transaction,
