@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from runtime.clock import Clock
-from runtime.database import Pool
+from runtime.database import Pool, going_on
 from runtime.evidence import EvidenceStore
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ async def sweep_once(pool: Pool, evidence: EvidenceStore, now_s: float) -> int:
 
 async def sweep(pool: Pool, evidence: EvidenceStore, clock: Clock) -> None:
     """Sweep every SWEEP_EVERY_S of wall time until cancelled."""
-    while True:
+    while going_on():
         removed = await sweep_once(pool, evidence, clock.wall_s())
         if removed:
             log.info("orphaned pictures removed", count=removed)

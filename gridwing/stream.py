@@ -14,7 +14,7 @@ import structlog
 from domain.codec import canonical, to_plain
 from runtime.access import Principal, allow
 from runtime.access.scopes import Scopes
-from runtime.database import Pool
+from runtime.database import Pool, going_on
 from runtime.ledger import Entry, Ledger
 from runtime.metrics import STREAM_CLIENTS
 from services.ingest.api import shown
@@ -57,7 +57,7 @@ class Stream:
             tasks.create_task(self._watch_positions())
 
     async def _tail(self) -> None:
-        while True:
+        while going_on():
             entries = await self._ledger.read(self.position, READ_LIMIT)
             for entry in entries:
                 self.scopes.learn(entry)
@@ -71,7 +71,7 @@ class Stream:
 
     async def _watch_positions(self) -> None:
         mark = 0
-        while True:
+        while going_on():
             states, mark = await read_latest(self._pool, mark)
             if states:
                 changed = [shown(state) for state in states]

@@ -106,3 +106,15 @@ def heed_cancellation(error: Exception) -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError from error
+
+
+def going_on() -> bool:
+    """Return True, or raise CancelledError where this task was told to end.
+
+    asyncio.wait_for of Python 3.11, which waits for every query, loses a cancellation that comes
+    together with the answer. A loop that asks here before each round ends all the same.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return True

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from runtime.database import going_on
 from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ async def follow(
     """
     position = -1
     conflicts = 0
-    while True:
+    while going_on():
         try:
             position, handled = await follow_once(ledger, name, handle, batch)
         except VersionConflict as conflict:

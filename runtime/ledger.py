@@ -19,7 +19,7 @@ import structlog
 
 from domain.codec import canonical, from_plain, instant_text
 from domain.events import KINDS, Event
-from runtime.database import Pool, heed_cancellation
+from runtime.database import Pool, going_on, heed_cancellation
 
 log = structlog.get_logger(__name__)
 
@@ -323,7 +323,7 @@ def _entry(row: Any) -> Entry:
 async def sequence(pool: Pool) -> None:
     """Number committed rows until cancelled. Any number may run; the head row's lock elects one."""
     await reset_foreign_snapshot(pool)
-    while True:
+    while going_on():
         try:
             numbered = await sequence_step(pool)
         except (

@@ -16,6 +16,7 @@ import structlog
 
 from domain.codec import canonical, instant_text
 from runtime.clock import Clock
+from runtime.database import going_on
 from services.alerts.messages import Message
 from services.alerts.store import AlertStore, OutboxRow
 
@@ -103,7 +104,7 @@ async def deliver(
 ) -> None:
     """Empty the outbox until cancelled."""
     poll_s = max(policy.poll_s, policy.poll_wall_s * clock.rate)
-    while True:
+    while going_on():
         if await deliver_once(store, clock, sinks, policy) < policy.batch:
             await clock.sleep(poll_s)
 

@@ -26,6 +26,7 @@ from domain.incident import CloseOutcome, Incident, IncidentState
 from domain.mission import LookOutcome, MissionPurpose
 from domain.observation import EventSeverity, EventState
 from runtime.clock import Clock
+from runtime.database import going_on
 from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction
 from services.alerts.attention import reinforce
@@ -296,7 +297,7 @@ async def run(
 async def _mind_time(attendant: Attendant, clock: Clock, policy: AlertPolicy) -> None:
     tick_s = max(policy.tick_s, policy.tick_wall_s * clock.rate)
     sweep_at = clock.now()
-    while True:
+    while going_on():
         now = clock.now()
         await attendant.on_time(now)
         if now >= sweep_at:

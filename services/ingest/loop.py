@@ -17,7 +17,7 @@ from domain.district import District
 from domain.observation import DeviceRequest
 from runtime.bus import Bus, Message
 from runtime.clock import Clock
-from runtime.database import heed_cancellation
+from runtime.database import going_on, heed_cancellation
 from runtime.intake import Delivery, Intake
 from runtime.ledger import Ledger
 from runtime.metrics import MESSAGES
@@ -177,14 +177,14 @@ async def run(ingest: Ingest) -> None:
     decoded: asyncio.Queue[tuple[Delivery, Batch]] = asyncio.Queue(1)
 
     async def read() -> None:
-        while True:
+        while going_on():
             messages = await ingest.intake.batch()
             await decoded.put((messages, ingest.read(messages)))
 
     async def keep() -> None:
         loop = asyncio.get_running_loop()
         since_s = loop.time()
-        while True:
+        while going_on():
             waiting_s = max(0.0, since_s + TELL_EVERY_S - loop.time()) if ingest.untold else None
             try:
                 taken = await asyncio.wait_for(decoded.get(), waiting_s)

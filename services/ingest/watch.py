@@ -33,6 +33,7 @@ from geo.locate import footprint as ground_footprint
 from models.boxes import Detector, Image
 from models.privacy import BlurFailed
 from runtime.clock import Clock
+from runtime.database import going_on
 from runtime.evidence import EvidenceStore
 from runtime.ledger import Entry, Ledger, VersionConflict
 from services.ingest.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
@@ -391,14 +392,14 @@ async def run(watch: Watch, inbox: FrameInbox, refuse: Callable[[str, str], None
     await watch.catch_up()
 
     async def tend() -> None:
-        while True:
+        while going_on():
             await watch.catch_up()
             await watch.overdue_looks()
             await watch.clock.sleep(max(TEND_EVERY_S, TEND_EVERY_WALL_S * watch.clock.rate))
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(tend())
-        while True:
+        while going_on():
             frame = await inbox.take()
             reason = await watch.see(frame)
             if reason is not None:

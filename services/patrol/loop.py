@@ -20,6 +20,7 @@ from domain.ids import derive
 from domain.mission import Mission, MissionPurpose, MissionState, Wayline, Waypoint
 from runtime.bus import Bus
 from runtime.clock import Clock
+from runtime.database import going_on
 from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
 from runtime.topics import osd
@@ -94,7 +95,7 @@ async def drive(commander: Commander) -> None:
     policy, clock = around.policy, around.clock
     tick_s = patience_s(policy.tick_s, policy.tick_wall_s, clock.rate)
     planner = Planner(commander)
-    while True:
+    while going_on():
         flights = await around.store.open_flights()
         await commander.take_late_replies(flights)
         await commander.advance(flights)

@@ -1,8 +1,10 @@
 """Migrations are applied once, in order, never changed; a role above the rules is refused."""
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -10,7 +12,14 @@ import pytest
 
 from gridwing.cluster import ADMIN, Cluster, DatabaseUrls
 from runtime import database
-from runtime.database import MIGRATIONS, MigrationError, migrate, open_pool, refuse_powerful_role
+from runtime.database import (
+    MIGRATIONS,
+    MigrationError,
+    going_on,
+    migrate,
+    open_pool,
+    refuse_powerful_role,
+)
 
 NAMES = sorted(path.name for path in MIGRATIONS.glob("[0-9]*.sql"))
 
@@ -96,3 +105,23 @@ async def test_a_role_above_the_rules_is_refused(
         async with open_pool(url) as pool:
             with pytest.raises(PermissionError, match="use gridwing_app"):
                 await refuse_powerful_role(pool)
+
+
+async def test_a_loop_ends_though_its_cancellation_was_swallowed() -> None:
+    """What asyncio.wait_for does on Python 3.11 when the answer comes with the cancellation."""
+    rounds = 0
+
+    async def swallowing() -> None:
+        nonlocal rounds
+        while going_on():
+            rounds += 1
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(swallowing())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    async with asyncio.timeout(2):
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    assert rounds >= 1
