@@ -80,7 +80,7 @@ class Slot:
             "DATABASE_URL": self.on.urls.service,
             "MQTT_URL": self.on.broker.url,
             "GRIDWING_DATA_DIR": str(self.folder),
-            "GRIDWING_SLOT": "chaos",
+            "GRIDWING_SLOT": "0",
         }
         with (self.folder / "ingest.log").open("ab") as log:
             while not self._ending.is_set():

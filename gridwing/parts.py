@@ -56,6 +56,7 @@ from services.patrol.store import PostgresPatrolStore, wayline_key
 log = structlog.get_logger(__name__)
 
 SHARE = "gridwing"
+ALONE = "0"
 RETIRE_CONNECT_S = 30.0
 PAGES = Path(__file__).parent.parent / "web" / "dist"
 
@@ -90,6 +91,15 @@ def broker_url(settings: Settings) -> str:
     return required(settings.mqtt_url, "MQTT_URL")
 
 
+def share_of(slot: str) -> str | None:
+    """Return the name under which a slot shares the stream; ALONE reads all of it.
+
+    mosquitto 2.0.11 keeps a plain subscription over its own restart and loses a shared one until
+    the slot is back: whoever needs one process only is better off alone.
+    """
+    return None if slot == ALONE else SHARE
+
+
 @asynccontextmanager
 async def ingest_slot(settings: Settings, slot: str) -> AsyncIterator[tuple[Ingest, MqttIntake]]:
     """Give one slot of ingest over its servers. All slots share the stream between them."""
@@ -97,7 +107,7 @@ async def ingest_slot(settings: Settings, slot: str) -> AsyncIterator[tuple[Inge
     async with (
         ground(settings, settings.database_url, checked=False) as on,
         MqttBus(url, f"gridwing-ingest-{slot}") as bus,
-        MqttIntake(url, f"gridwing-intake-{slot}", INTAKE_FILTERS, share=SHARE) as intake,
+        MqttIntake(url, f"gridwing-intake-{slot}", INTAKE_FILTERS, share_of(slot)) as intake,
     ):
         store = PostgresIngestStore(on.pool)
         recorder = FlightRecorder(settings.data_dir / "recordings", on.district)

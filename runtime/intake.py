@@ -167,8 +167,8 @@ class MqttIntake:
         url: str,
         client_id: str,
         filters: Sequence[str],
-        high_water_messages: int = HIGH_WATER_MESSAGES,
         share: str | None = None,
+        high_water_messages: int = HIGH_WATER_MESSAGES,
     ) -> None:
         self.address = Address.of(url)
         self.client_id = client_id
