@@ -38,7 +38,7 @@ REPEAT_EVENT_S = 2.0
 EVENT_EVERY_S = 0.2
 RESTART_S = 0.2
 QUIET_S = 5.0
-STUCK_S = 90.0
+STUCK_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
