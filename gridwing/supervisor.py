@@ -156,7 +156,10 @@ class Supervisor:
             )
         part.starts += 1
         pids = {n: p.process.pid for n, p in self.parts.items() if p.process is not None}
-        (self.folder / "parts.json").write_text(json.dumps(pids, indent=1))
+        # Replaced whole: whoever reads it meanwhile sees the old file or the new one.
+        draft = self.folder / "parts.draft"
+        draft.write_text(json.dumps(pids, indent=1))
+        draft.replace(self.folder / "parts.json")
 
     async def _end(self, part: RunningPart) -> None:
         process = part.process
