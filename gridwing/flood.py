@@ -21,22 +21,10 @@ PATIENCE_S = 60.0
 KEEPALIVE_S = 600
 
 
-def publish_packet(topic: str, payload: bytes, packet_id: int) -> bytes:
-    """Return one PUBLISH of QoS 1."""
-    name = topic.encode()
-    body = len(name).to_bytes(2, "big") + name + packet_id.to_bytes(2, "big") + payload
-    length, head = len(body), bytearray((0x32,))
-    while length > 127:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + body
-
-
 def packets(messages: Sequence[tuple[str, bytes]]) -> list[bytes]:
     """Return each (topic, payload) as a PUBLISH, its packet identifier by its place."""
     return [
-        publish_packet(topic, payload, i % 65_535 + 1)
+        mqtt_packets.publish(topic, payload, i % 65_535 + 1)
         for i, (topic, payload) in enumerate(messages)
     ]
 

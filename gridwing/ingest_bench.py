@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -70,13 +71,20 @@ PEER_FIELDS = (
     "height_agl_m", "heading_deg", "speed_m_s", "climb_m_s", "battery_pct",
 )  # fmt: skip
 PEER = """
-import json, sys, threading, mq_bridge
-route = mq_bridge.Route.from_config(json.loads(sys.argv[1]), "peer")
-route.start()
+import json, sys, mq_bridge
+try:
+    route = mq_bridge.Route.from_config(json.loads(sys.argv[1]), "peer")
+    route.start()
+except Exception as error:
+    sys.exit(print(" ".join(str(error).split()), flush=True))
 print("reading", flush=True)
 sys.stdin.read()
 route.stop()
 """
+
+
+class PeerFailed(RuntimeError):
+    """The peer did not start; what it said."""
 
 
 @dataclass(slots=True)
@@ -95,6 +103,14 @@ class Measured:
     @property
     def cpu_us(self) -> float:
         return 1e6 * (self.client_s + self.backend_s) / self.rows
+
+    @property
+    def client_us(self) -> float:
+        return 1e6 * self.client_s / self.rows
+
+
+Found = dict[str, dict[int, Measured]]
+"""Ways by name, and what each gave by round."""
 
 
 @dataclass(slots=True)
@@ -357,8 +373,7 @@ def raw_copy(on: Stand, messages: int) -> Measured:
         batch = keeper.read([Message(*m) for m in said[first : first + each]], wall_clock().now())
         columns = batch.columns
         assert columns is not None
-        names, cells = keeper.cells.assign(columns.lat_deg, columns.lon_deg)
-        blocks.append(columns.copy_rows(names, cells))
+        blocks.append(columns.copy_rows())
         rows += len(columns)
     with psycopg.connect(on.urls.service) as connection:
         pid = connection.info.backend_pid
@@ -395,8 +410,8 @@ def broker_counter(on: Stand, messages: int) -> Measured:
         return Measured(messages, wall_s, process_cpu_s(process.pid) - client, 0.0)
 
 
-def mq_bridge(on: Stand, messages: int) -> Measured | None:
-    """The peer, where it is installed: same stream, one sample a message, no cells, no states."""
+def mq_bridge(on: Stand, messages: int) -> Measured:
+    """The peer: same stream, one sample a message, no cells, no states. Raises PeerFailed."""
     address = Address.of(on.broker.url)
     values = ", ".join(f"${{payload:{name}}}" for name in PEER_FIELDS)
     insert = f"INSERT INTO peer ({', '.join(PEER_FIELDS)}) VALUES ({values})"  # noqa: S608
@@ -407,7 +422,7 @@ def mq_bridge(on: Stand, messages: int) -> Measured | None:
                 "username": address.username,
                 "password": address.password,
                 "topic": "peering/telemetry/+",
-                "client_id": "gridwing-bench-peer",
+                "client_id": f"gridwing-bench-peer-{on.sent}",
                 "qos": 1,
                 "protocol": "v3",
                 "queue_capacity": 10_000,
@@ -427,8 +442,8 @@ def mq_bridge(on: Stand, messages: int) -> Measured | None:
     goal = on.count("peer") + messages
     with child(["-c", PEER, json.dumps(config)], {}) as process:
         assert process.stdout is not None
-        if process.stdout.readline() != "reading\n":
-            return None
+        if (answer := process.stdout.readline().strip()) != "reading":
+            raise PeerFailed(answer or "it ended without a word")
         time.sleep(1.0)
         flood = Flood(on.broker.url, "gridwing-bench-flood")
         flood.open()
@@ -448,18 +463,21 @@ def run(
 ) -> dict[str, Any]:
     """Measure what `only` names (all if empty) in interleaved rounds; return the document."""
     singles, packs = int(SINGLE_MESSAGES * scale), int(PACKED_MESSAGES * scale)
-    found: dict[str, list[Measured]] = {}
+    found: Found = {}
     waits: dict[str, tuple[float, float]] = {}
     folder = Path(tempfile.mkdtemp(prefix="gridwing-bench-"))
     try:
         with stand(say) as on, Part(on, folder).running() as part:
-            ways: dict[str, Callable[[], Measured | None]] = {
+            ways: dict[str, Callable[[], Measured]] = {
                 "raw_copy": lambda: raw_copy(on, packs),
                 "broker_counter": lambda: broker_counter(on, singles),
                 "single": lambda: part.measure(singles, 1),
                 "packed": lambda: part.measure(packs, PACKED),
                 "mq_bridge": lambda: mq_bridge(on, singles),
             }
+            if find_spec("mq_bridge") is None:
+                del ways["mq_bridge"]
+                say("mq_bridge: not installed here (pip install mq-bridge), left out")
             say(f"servers are up; {SETTLE_S:g} s until ingest no longer expects copies")
             part.measure(1000, 1)
             time.sleep(SETTLE_S)
@@ -467,17 +485,18 @@ def run(
                 for name, way in ways.items():
                     if only and name not in only:
                         continue
-                    got = way()
-                    if got is None:
-                        say(f"{name}: not installed here (pip install mq-bridge), left out")
+                    try:
+                        got = way()
+                    except PeerFailed as error:
+                        say(f"round {number + 1}: {name} did not start: {error}")
                         continue
-                    found.setdefault(name, []).append(got)
+                    found.setdefault(name, {})[number] = got
                     say(f"round {number + 1}: {name:14} {got.per_s:>9,.0f}/s {got.cpu_us:6.2f} us"
-                        f" (client {1e6 * got.client_s / got.rows:.2f},"
-                        f" backend {1e6 * got.backend_s / got.rows:.2f})")  # fmt: skip
+                        f" (client {got.client_us:.2f},"
+                        f" backend {got.cpu_us - got.client_us:.2f})")  # fmt: skip
             for name, samples in (("single", 1), ("packed", PACKED)):
                 if name in found:
-                    half = median(m.per_s for m in found[name]) / 2 / samples
+                    half = median(m.per_s for m in found[name].values()) / 2 / samples
                     waits[name] = part.latency_ms(half, samples)
                     p50, p99 = waits[name]
                     say(f"half load {name}: p50 {p50:.1f} ms p99 {p99:.1f} ms")
@@ -490,9 +509,7 @@ def run(
     return document(found, waits) | {"rounds": rounds, "rows": kept, "dead_letters": dead}
 
 
-def document(
-    found: dict[str, list[Measured]], waits: dict[str, tuple[float, float]]
-) -> dict[str, Any]:
+def document(found: Found, waits: dict[str, tuple[float, float]]) -> dict[str, Any]:
     """Return medians and the ratios of each round's ways, taken round by round."""
     names = {"raw_copy": "row", "broker_counter": "msg", "single": "msg", "packed": "sample",
              "mq_bridge": "msg"}  # fmt: skip
@@ -501,9 +518,11 @@ def document(
         if name not in found:
             told[name] = None
             continue
-        one: dict[str, float] = {f"{unit}s_per_s": round(median(m.per_s for m in found[name]))}
+        seen = found[name].values()
+        one: dict[str, float] = {f"{unit}s_per_s": round(median(m.per_s for m in seen))}
         if name != "broker_counter":
-            one[f"cpu_us_per_{unit}"] = round(median(m.cpu_us for m in found[name]), 2)
+            one[f"cpu_us_per_{unit}"] = round(median(m.cpu_us for m in seen), 2)
+            one[f"client_us_per_{unit}"] = round(median(m.client_us for m in seen), 2)
         if name in waits:
             one["p50_ms"], one["p99_ms"] = (round(wait, 1) for wait in waits[name])
         told[name] = one
@@ -520,11 +539,13 @@ def document(
     return told
 
 
-def _ratio(found: dict[str, list[Measured]], over: str, under: str, of: str) -> float | None:
-    if over not in found or under not in found:
+def _ratio(found: Found, over: str, under: str, of: str) -> float | None:
+    """Return the median over the rounds that have both."""
+    above, below = found.get(over, {}), found.get(under, {})
+    rounds = above.keys() & below.keys()
+    if not rounds:
         return None
-    pairs = zip(found[over], found[under], strict=False)
-    return round(float(median(getattr(a, of) / getattr(b, of) for a, b in pairs)), 3)
+    return round(float(median(getattr(above[i], of) / getattr(below[i], of) for i in rounds)), 3)
 
 
 def _reached(value: float | None, goal: float, way: str) -> bool | None:

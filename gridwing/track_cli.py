@@ -169,7 +169,8 @@ async def _keep(keeper: Keeper, rows: Sequence[Telemetry]) -> int:
     stored = 0
     for i in range(0, len(rows), ROWS_A_TRANSACTION):
         part = rows[i : i + ROWS_A_TRANSACTION]
-        stored += await keeper.keep(Batch(part[0].received_at, columns=history(part), suspect=True))
+        columns = keeper.place(history(part))
+        stored += await keeper.keep(Batch(part[0].received_at, columns=columns, suspect=True))
     return stored
 
 

@@ -97,22 +97,13 @@ async def refuse_powerful_role(pool: Pool) -> None:
         )
 
 
-def heed_cancellation(error: Exception) -> None:
-    """Raise CancelledError from `error` where this task was told to end.
-
-    A query cut short by a cancellation may end in an error of its own that hides it; who goes on
-    after an error asks here first, or would never end.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError from error
-
-
 def going_on() -> bool:
     """Return True, or raise CancelledError where this task was told to end.
 
-    asyncio.wait_for of Python 3.11, which waits for every query, loses a cancellation that comes
-    together with the answer. A loop that asks here before each round ends all the same.
+    A query cut short by a cancellation may end in an error of its own that hides it, and
+    asyncio.wait_for of Python 3.11, which waits for every query, loses one that comes together
+    with the answer. A loop that asks here before each round, and whoever goes on after an error,
+    ends all the same.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -19,7 +19,7 @@ import structlog
 
 from domain.codec import canonical, from_plain, instant_text
 from domain.events import KINDS, Event
-from runtime.database import Pool, going_on, heed_cancellation
+from runtime.database import Pool, going_on
 
 log = structlog.get_logger(__name__)
 
@@ -330,7 +330,7 @@ async def sequence(pool: Pool) -> None:
             psycopg.OperationalError,
             psycopg.errors.IdleInTransactionSessionTimeout,
         ) as error:  # stopped for a while, another has taken over; or the server went away
-            heed_cancellation(error)
+            going_on()
             log.warning("sequencer lost the database", error=str(error))
             numbered = -1
         await asyncio.sleep(SEQUENCER_RETRY_S if numbered < 0 else SEQUENCE_IDLE_S)

@@ -73,6 +73,11 @@ def unsubscribe(packet_id: int, filters: Sequence[str]) -> bytes:
     return _packet(0xA2, packet_id.to_bytes(2, "big") + body)
 
 
+def publish(topic: str, payload: bytes, packet_id: int) -> bytes:
+    """Say one message at QoS 1."""
+    return _packet(0x32, _text(topic) + packet_id.to_bytes(2, "big") + payload)
+
+
 def pubacks(packet_ids: Sequence[bytes]) -> bytes:
     """Acknowledge messages by their two-byte packet identifiers."""
     return b"\x40\x02" + b"\x40\x02".join(packet_ids) if packet_ids else b""

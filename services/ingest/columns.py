@@ -112,6 +112,9 @@ class Columns:
     """(n,) index into PHASES, -1 for none."""
     flags: NDArray[np.int16]
     rows: Sequence[Telemetry]
+    cell: Ints
+    """(n,) index into `cell_codes`, -1 outside every cell."""
+    cell_codes: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -151,24 +154,24 @@ class Columns:
             phase,
             np.where(np.repeat(again, counts), REDELIVERED, 0).astype(np.int16),
             rows,
+            np.full(at_us.size, -1),
         )
-        made.key = made._keys()
+        made.key = made.content_keys()
+        made.key[: len(rows)] = [row.key for row in rows]
         made.flags |= np.where(_unbelieved(at_us, received_at), UNBELIEVED_TIME, 0).astype(np.int16)
         return made
 
     def __len__(self) -> int:
         return self.at_us.size
 
-    def _keys(self) -> Ints:
-        """Return what tells rows of one device and instant apart: for samples, their content."""
+    def content_keys(self) -> Ints:
+        """Return for each row a digest of what it says, the same whenever it is said again."""
         mixed = np.zeros(len(self), np.uint64)
         for column in (self.lat_deg, self.lon_deg, *self.reals, self.phase.astype(np.float64)):
             bits = np.ascontiguousarray(column).view(np.uint64)
             mixed = (mixed ^ bits) * np.uint64(0x9E3779B97F4A7C15)
             mixed ^= mixed >> np.uint64(29)
-        keys = mixed.view(np.int64)
-        keys[: len(self.rows)] = [row.key for row in self.rows]
-        return keys
+        return mixed.view(np.int64)
 
     def mark_out_of_order(self, newest_us: Mapping[str, int]) -> dict[str, int]:
         """Flag what came after a newer row of its device; return the newest believed times.
@@ -218,11 +221,8 @@ class Columns:
             **told,
         )
 
-    def copy_rows(self, cell_names: Sequence[str], cell: Ints) -> bytes:
-        """Return the rows in PostgreSQL's binary COPY format, head and tail included.
-
-        `cell` is (n,) indices into `cell_names`, -1 for none.
-        """
+    def copy_rows(self) -> bytes:
+        """Return the rows in PostgreSQL's binary COPY format, head and tail included."""
         encoder = _Encoder(len(self), len(COLUMNS))
         encoder.text([name.encode() for name in self.names], self.device)
         encoder.fixed((self.at_us - POSTGRES_EPOCH_US).astype(">i8"))
@@ -235,7 +235,7 @@ class Columns:
         for column in self.reals:
             encoder.fixed(column.astype(">f4"), ~np.isnan(column))
         encoder.text([phase.value.encode() for phase in PHASES], self.phase.astype(np.int64))
-        encoder.text([name.encode() for name in cell_names], cell)
+        encoder.text([code.encode() for code in self.cell_codes], self.cell)
         encoder.fixed(self.flags.astype(">i2"))
         return COPY_HEAD + encoder.rows() + COPY_TAIL
 

@@ -86,9 +86,15 @@ class Keeper:
             if heard.reply is not None:
                 batch.replies.append(heard.reply)
         if len(gathered):
-            batch.columns = Columns.of(gathered, devices.kinds, received_at)
-            self._newest_us |= batch.columns.mark_out_of_order(self._newest_us)
+            columns = self.place(Columns.of(gathered, devices.kinds, received_at))
+            self._newest_us |= columns.mark_out_of_order(self._newest_us)
+            batch.columns = columns
         return batch
+
+    def place(self, columns: Columns) -> Columns:
+        """Give rows the grid cells they lie in."""
+        columns.cell_codes, columns.cell = self.cells.assign(columns.lat_deg, columns.lon_deg)
+        return columns
 
     async def keep(self, batch: Batch, *, tell: bool = True) -> int:
         """Store a batch and its ledger events in one transaction; return the new rows.
@@ -109,8 +115,7 @@ class Keeper:
         stored = 0
         async with self.ledger.transaction() as tx:
             if (columns := batch.columns) is not None:
-                names, cells = self.cells.assign(columns.lat_deg, columns.lon_deg)
-                stored = await self.store.save(tx, columns, names, cells, suspect=suspect)
+                stored = await self.store.save(tx, columns, suspect=suspect)
                 if tell:
                     await self.store.tell(tx, newest(columns))
             if batch.refusals:

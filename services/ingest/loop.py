@@ -17,7 +17,7 @@ from domain.district import District
 from domain.observation import DeviceRequest
 from runtime.bus import Bus, Message
 from runtime.clock import Clock
-from runtime.database import going_on, heed_cancellation
+from runtime.database import going_on
 from runtime.intake import Delivery, Intake
 from runtime.ledger import Ledger
 from runtime.metrics import MESSAGES
@@ -32,8 +32,9 @@ log = structlog.get_logger(__name__)
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
 TELL_EVERY_S = 0.2
-QUIET_S = 3.0
 TELL_LIMIT_MESSAGES = 8_000
+QUIET_S = 3.0
+"""A stream that brings nothing for so long is drained."""
 T = TypeVar("T")
 
 
@@ -112,7 +113,7 @@ class Ingest:
             try:
                 return await work()
             except (psycopg.OperationalError, psycopg.errors.SerializationFailure) as error:
-                heed_cancellation(error)
+                going_on()
                 log.warning("database away, batch kept in hand", error=str(error), wait_s=wait_s)
             await self.clock.sleep(wait_s * self.clock.rate)
             wait_s = min(2 * wait_s, RETRY_LAST_S)

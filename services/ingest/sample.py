@@ -3,7 +3,7 @@
 The AsyncAPI document is generated from them, so there is no second list of fields.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -34,3 +34,20 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
 
 
 Samples = Annotated[list[Sample], Meta(min_length=1, max_length=SAMPLES_LIMIT)]
+
+
+def _limits(hint: Any) -> tuple[float, float] | None:
+    """Return the least and the greatest a field of `Annotated[float, Meta(ge, le)] | None` takes."""
+    for one in get_args(hint):
+        if get_args(one)[:1] == (float,):
+            low, high = get_args(one)[1].ge, get_args(one)[1].le
+            return float(low), float(high)
+    return None
+
+
+LIMITS: dict[str, tuple[float, float]] = {
+    name: found
+    for name, hint in get_type_hints(Sample, include_extras=True).items()
+    if (found := _limits(hint)) is not None
+}
+"""The fields that are numbers and may be left out: name → (least, greatest)."""

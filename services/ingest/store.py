@@ -22,7 +22,7 @@ from domain.observation import (
 from domain.place import Position
 from runtime.database import Pool
 from runtime.ledger import Transaction
-from services.ingest.columns import COLUMNS, Columns, Ints
+from services.ingest.columns import COLUMNS, Columns
 from services.ingest.happenings import EventTold, event_news
 from services.ingest.newest import Newest, merge
 
@@ -87,19 +87,11 @@ class IngestStore(Protocol):
         """Drop the telemetry of more than KEEP_DAYS ago; return how many days went."""
         ...
 
-    async def save(
-        self,
-        tx: Transaction,
-        columns: Columns,
-        cell_names: Sequence[str],
-        cells: Ints,
-        *,
-        suspect: bool,
-    ) -> int:
+    async def save(self, tx: Transaction, columns: Columns, *, suspect: bool) -> int:
         """Keep rows once each; return how many were new.
 
-        `cells` is (n,) indices into `cell_names`, -1 for none. Raises TelemetryRepeated where a
-        row is stored already and the batch was not `suspect`; the transaction is then lost.
+        Raises TelemetryRepeated where a row is stored already and the batch was not `suspect`;
+        the transaction is then lost.
         """
         ...
 
@@ -166,16 +158,8 @@ class PostgresIngestStore:
         assert row is not None
         return int(row[0])
 
-    async def save(
-        self,
-        tx: Transaction,
-        columns: Columns,
-        cell_names: Sequence[str],
-        cells: Ints,
-        *,
-        suspect: bool,
-    ) -> int:
-        encoded = columns.copy_rows(cell_names, cells)
+    async def save(self, tx: Transaction, columns: Columns, *, suspect: bool) -> int:
+        encoded = columns.copy_rows()
         async with tx.connection.cursor() as cursor:
             if suspect:
                 await cursor.execute(MAKE_STAGING)

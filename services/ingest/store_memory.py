@@ -7,7 +7,7 @@ from typing import Any
 
 from domain.observation import AlarmSet, DeviceAlarm, DeviceEvent, FlightReport, Refusal, Topology
 from runtime.ledger import Transaction
-from services.ingest.columns import Columns, Ints, instant
+from services.ingest.columns import Columns, instant
 from services.ingest.happenings import EventTold, event_news
 from services.ingest.newest import Newest, merge
 from services.ingest.store import AlarmChange, Latest, alarm_change, digest
@@ -42,15 +42,7 @@ class MemoryIngestStore:
     async def forget_days(self, today: date) -> int:
         return 0
 
-    async def save(
-        self,
-        tx: Transaction,
-        columns: Columns,
-        cell_names: Sequence[str],
-        cells: Ints,
-        *,
-        suspect: bool,
-    ) -> int:
+    async def save(self, tx: Transaction, columns: Columns, *, suspect: bool) -> int:
         before = len(self._keys)
         sns = [columns.names[i] for i in columns.device.tolist()]
         self._keys.update(zip(sns, columns.at_us.tolist(), columns.key.tolist(), strict=True))

@@ -1,9 +1,8 @@
 """A flight out of a file: its rows in time order, and what of the file could not be taken. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from hashlib import blake2b
 
 from domain.device import DeviceKind
 from domain.observation import Telemetry
@@ -47,14 +46,14 @@ class Track:
 def track_of(
     rows: Sequence[Telemetry], found: int, notes: Sequence[str], received_at: datetime
 ) -> Track:
-    """Return the track of what was read: sorted, thinned, each row with its key.
+    """Return the track of what was read: sorted and thinned.
 
     Raises Unreadable for a track in the future.
     """
     first: dict[int, Telemetry] = {}
     for row in sorted(rows, key=lambda row: row.at):
         first.setdefault(microseconds(row.at) // SPACING_US, row)
-    kept = [replace(row, key=_key(row)) for row in first.values()]
+    kept = list(first.values())
     if kept and kept[-1].at - received_at > timedelta(seconds=FUTURE_LIMIT_S):
         raise Unreadable(
             f"the track ends at {kept[-1].at:%Y-%m-%d %H:%M:%S} UTC, still to come: "
@@ -70,20 +69,6 @@ def history(rows: Sequence[Telemetry]) -> Columns:
         Gathered(rows=list(rows)), {first.device_sn: first.device_kind}, first.received_at
     )
     columns.flags[:] = 0
+    # Every import of the file gives the same keys, so that none stores a row twice.
+    columns.key = columns.content_keys()
     return columns
-
-
-def _key(row: Telemetry) -> int:
-    """Return a digest of what the row says, the same at every import of the file."""
-    said = (
-        row.position,
-        row.height_ellipsoid_m,
-        row.height_rel_m,
-        row.heading_deg,
-        row.speed_m_s,
-        row.climb_m_s,
-        row.battery_pct,
-        row.gimbal_pitch_deg,
-        row.gimbal_yaw_deg,
-    )
-    return int.from_bytes(blake2b(repr(said).encode(), digest_size=8).digest(), signed=True)

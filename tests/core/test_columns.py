@@ -80,7 +80,8 @@ def test_messages_and_samples_become_rows_that_read_back_as_they_were() -> None:
         FlightPhase.IDLE,
     )
     assert columns.message(2).position is None, "a lone half is no fix"
-    encoded = columns.copy_rows(("cell-1",), np.array([0, -1, -1]))
+    columns.cell_codes, columns.cell = ("cell-1",), np.array([0, -1, -1])
+    encoded = columns.copy_rows()
     assert encoded.startswith(COPY_HEAD)
     assert encoded.endswith(COPY_TAIL)
     first, second, third = rows_of(encoded)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridwing.flood import publish_packet
 from runtime.mqtt_packets import (
     CONNACK,
     BadPacket,
     Reader,
     connect,
     pubacks,
+    publish,
     subscribe,
     unsubscribe,
 )
@@ -26,7 +26,7 @@ def test_a_stream_cut_anywhere_gives_every_message_once(
     messages: list[tuple[str, bytes]], cuts: list[int]
 ) -> None:
     stream = bytes((0x20, 2, 0, 0)) + b"".join(
-        publish_packet(topic, payload, i + 1) for i, (topic, payload) in enumerate(messages)
+        publish(topic, payload, i + 1) for i, (topic, payload) in enumerate(messages)
     )
     reader, at = Reader(), 0
     for cut in [*cuts, len(stream)]:
@@ -47,7 +47,7 @@ def test_any_bytes_are_messages_or_a_bad_packet(noise: bytes) -> None:
 
 
 def test_a_redelivery_is_marked_and_qos_0_has_nothing_to_acknowledge() -> None:
-    reader, packet = Reader(), bytearray(publish_packet("t", b"x", 7))
+    reader, packet = Reader(), bytearray(publish("t", b"x", 7))
     packet[0] |= 0x08
     reader.feed(bytes(packet) + b"\x30\x04\x00\x01ty")
     assert [m.duplicate for m in reader.messages] == [True, False]

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psycopg
 import pytest
 
@@ -67,9 +66,8 @@ async def kept(request: pytest.FixtureRequest) -> AsyncIterator[Kept]:
 async def save(kept: Kept, *messages: Telemetry, suspect: bool = True) -> int:
     ledger, store = kept
     batch = columns(*messages)
-    nowhere = np.full(len(batch), -1)
     async with ledger.transaction() as tx:
-        stored: int = await store.save(tx, batch, (), nowhere, suspect=suspect)
+        stored: int = await store.save(tx, batch, suspect=suspect)
         await store.tell(tx, newest(batch))
     return stored
 
