@@ -18,6 +18,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "alerts": ("gridwing.parts_cli:alerts", "One part: incidents and dispatches."),
     "web": ("gridwing.parts_cli:web", "One part: console, phone page and API."),
     "simulators": ("gridwing.parts_cli:simulators", "One part: the hardware that is not here."),
+    "mavlink": ("gridwing.mavlink_cli:mavlink", "The bridge from MAVLink vehicles to the broker."),
+    "mavlink-vehicle": ("gridwing.mavlink_cli:mavlink_vehicle", "A simulated MAVLink vehicle."),
     "plan": ("gridwing.plan_cli:plan", "Plan a coverage path over a polygon."),
     "grid": ("gridwing.grid_cli:grid", "Import, check and export grid polygons."),
     "import": ("gridwing.grid_cli:import_", "Import grid polygons, as `grid import` does."),

@@ -16,6 +16,18 @@ FRAMES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+MAVLINK_MESSAGES = Counter(
+    "gridwing_mavlink_messages",
+    "MAVLink messages by what became of them",
+    ["outcome"],
+    registry=REGISTRY,
+)
+MAVLINK_SAMPLES = Counter(
+    "gridwing_mavlink_samples",
+    "Samples of MAVLink vehicles by what became of them",
+    ["outcome"],
+    registry=REGISTRY,
+)
 LOG_ERRORS = Counter("gridwing_log_errors", "Log lines of level error or worse", registry=REGISTRY)
 STREAM_CLIENTS = Gauge(
     "gridwing_stream_clients", "Screens following the live stream", registry=REGISTRY

@@ -19,7 +19,7 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
     ),
     "GPS_RAW_INT": ("fix_type", "alt_ellipsoid"),
     "ATTITUDE": ("time_boot_ms", "yaw"),
-    "VFR_HUD": ("groundspeed", "climb", "heading"),
+    "VFR_HUD": ("groundspeed", "climb"),
     "SYS_STATUS": ("battery_remaining",),
     "BATTERY_STATUS": ("id", "battery_remaining"),
     "EXTENDED_SYS_STATE": ("landed_state",),
@@ -197,7 +197,7 @@ def _position(fields: Fields) -> dict[str, float | None]:
         "longitude": lon_deg,
         "height_rel_m": _within("height_rel_m", fields["relative_alt"] / 1000),
         "speed_m_s": _within("speed_m_s", speed_m_s),
-        "climb_m_s": _within("climb_m_s", -fields["vz"] / 100),
+        "climb_m_s": _within("climb_m_s", (0 - fields["vz"]) / 100),
         "heading_deg": heading_cdeg / 100 if 0 <= heading_cdeg < 36000 else None,
     }
 

@@ -37,7 +37,7 @@ Samples = Annotated[list[Sample], Meta(min_length=1, max_length=SAMPLES_LIMIT)]
 
 
 def _limits(hint: Any) -> tuple[float, float] | None:
-    """Return the least and the greatest a field of `Annotated[float, Meta(ge, le)] | None` takes."""
+    """Return (least, greatest) of a field `Annotated[float, Meta(ge, le)] | None`."""
     for one in get_args(hint):
         if get_args(one)[:1] == (float,):
             low, high = get_args(one)[1].ge, get_args(one)[1].le
