@@ -13,7 +13,6 @@ from geo.frames import LocalFrame
 from geo.shapes import area_to_shape, local_geometry
 
 RASTER_SIDE = 256
-RASTER_AFTER_POINTS = 2_000
 OUTSIDE, MIXED = -1, -2
 Bounds = tuple[float, float, float, float]
 
@@ -109,13 +108,17 @@ class CellIndex:
 class CellRaster:
     """Cells of many points: a square of a raster answers for most, the exact test for the rest.
 
-    The raster is made once RASTER_AFTER_POINTS points have been asked for; answers are the same.
+    Answers are the same before it is drawn.
     """
 
     def __init__(self, index: CellIndex) -> None:
         self._index, self._bounds = index, index.bounds
         self._squares: NDArray[np.int64] | None = None
-        self._asked = 0
+
+    def draw(self) -> None:
+        """Make the raster, about half a second of work; a thread of its own may do it."""
+        if self._bounds is not None:
+            self._squares = self._index.squares(self._bounds, RASTER_SIDE)
 
     def assign(
         self, lat_deg: NDArray[np.float64], lon_deg: NDArray[np.float64]
@@ -125,9 +128,6 @@ class CellRaster:
         found = np.full(lat_deg.size, OUTSIDE)
         if bounds is None:
             return codes, found
-        self._asked += lat_deg.size
-        if self._squares is None and self._asked >= RASTER_AFTER_POINTS:
-            self._squares = self._index.squares(bounds, RASTER_SIDE)
         west, south, east, north = bounds
         within = (lon_deg >= west) & (lon_deg <= east) & (lat_deg >= south) & (lat_deg <= north)
         asked = np.flatnonzero(within)

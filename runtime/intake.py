@@ -32,6 +32,7 @@ from runtime.mqtt_packets import (
 log = structlog.get_logger(__name__)
 
 BATCH_LIMIT_MESSAGES = 4000
+BACKLOG_MESSAGES = 1000
 LINGER_S = 0.004
 """After a first message others are waited for so long: a commit for each would cost more."""
 REST_S = 0.002
@@ -60,6 +61,10 @@ class Delivery(list[Message]):
 class Intake(Protocol):
     async def batch(self) -> Delivery:
         """Return 1..BATCH_LIMIT_MESSAGES messages, waiting for the first one."""
+        ...
+
+    async def backlog(self) -> None:
+        """Return once BACKLOG_MESSAGES wait to be taken."""
         ...
 
     async def acknowledge(self, batch: Delivery) -> None:
@@ -181,6 +186,8 @@ class MqttIntake:
         self._bytes = 0
         self._connection = 0
         self._connected_s = 0.0
+        self._first_s = 0.0
+        """When the oldest of `_messages` came, or one before it."""
         self._arrived = asyncio.Event()
         self._wire: _Wire | None = None
         self._task: asyncio.Task[None] | None = None
@@ -198,15 +205,21 @@ class MqttIntake:
             if wire.transport is not None:
                 wire.transport.close()
 
+    async def backlog(self) -> None:
+        await self._holds(BACKLOG_MESSAGES)
+
+    async def _holds(self, count: int) -> None:
+        while len(self._messages) < count:
+            self._arrived.clear()
+            await self._arrived.wait()
+
     async def batch(self) -> Delivery:
-        while not self._messages:
-            self._arrived.clear()
-            await self._arrived.wait()
-        if len(self._messages) < BATCH_LIMIT_MESSAGES:
-            await asyncio.sleep(LINGER_S)
-        while not self._messages:  # a reconnect has cleared them: they come again
-            self._arrived.clear()
-            await self._arrived.wait()
+        while True:
+            await self._holds(1)
+            linger_s = self._first_s + LINGER_S - time.monotonic()
+            if linger_s <= 0 or len(self._messages) >= BATCH_LIMIT_MESSAGES:
+                break
+            await asyncio.sleep(linger_s)  # in which a reconnect may clear what has come
         count = min(len(self._messages), BATCH_LIMIT_MESSAGES)
         take, identify = self._messages.popleft, self._packet_ids.popleft
         messages = [take() for _ in range(count)]
@@ -227,6 +240,8 @@ class MqttIntake:
         """Take what a connection has read."""
         reader = wire.reader
         if wire is self._wire:
+            if not self._messages:
+                self._first_s = time.monotonic()
             self._messages.extend(reader.messages)
             self._packet_ids.extend(reader.packet_ids)
             self._bytes += sum(len(m.payload) for m in reader.messages)
@@ -355,6 +370,11 @@ class MemoryIntake:
             await self._arrived.wait()
         count = min(len(self._messages), BATCH_LIMIT_MESSAGES)
         return Delivery([self._messages.popleft() for _ in range(count)])
+
+    async def backlog(self) -> None:
+        while len(self._messages) < BACKLOG_MESSAGES:
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def acknowledge(self, batch: Delivery) -> None:
         return

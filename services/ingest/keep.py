@@ -1,6 +1,6 @@
 """One batch of messages: decoded, gridded, and kept with its ledger events in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -31,7 +31,7 @@ from services.ingest.decode import decode
 from services.ingest.devices import Devices
 from services.ingest.happenings import is_stale
 from services.ingest.heard import Reply
-from services.ingest.newest import Newest, newest
+from services.ingest.newest import newest
 from services.ingest.store import IngestStore, TelemetryRepeated
 
 ACTOR = "ingest"
@@ -106,10 +106,10 @@ class Keeper:
         except TelemetryRepeated:
             return await self._keep(batch, suspect=True, tell=tell)
 
-    async def tell(self, news: Mapping[str, Newest]) -> None:
-        """Merge news of devices into their newest state."""
+    async def tell(self, kept: Sequence[Columns]) -> None:
+        """Merge what was kept, at least one batch, into the devices' newest states."""
         async with self.ledger.transaction() as tx:
-            await self.store.tell(tx, news)
+            await self.store.tell(tx, newest(kept))
 
     async def _keep(self, batch: Batch, *, suspect: bool, tell: bool) -> int:
         stored = 0
@@ -117,7 +117,7 @@ class Keeper:
             if (columns := batch.columns) is not None:
                 stored = await self.store.save(tx, columns, suspect=suspect)
                 if tell:
-                    await self.store.tell(tx, newest(columns))
+                    await self.store.tell(tx, newest([columns]))
             if batch.refusals:
                 await self.store.refuse(tx, batch.refusals)
             for observation in batch.others:

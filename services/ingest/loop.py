@@ -22,8 +22,8 @@ from runtime.intake import Delivery, Intake
 from runtime.ledger import Ledger
 from runtime.metrics import MESSAGES
 from services.ingest.answers import answer
+from services.ingest.columns import Columns
 from services.ingest.keep import Batch, Keeper
-from services.ingest.newest import Newest, add, newest
 from services.ingest.record import FlightRecorder
 from services.ingest.store import IngestStore
 
@@ -32,7 +32,6 @@ log = structlog.get_logger(__name__)
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
 TELL_EVERY_S = 0.2
-TELL_LIMIT_MESSAGES = 8_000
 QUIET_S = 3.0
 """A stream that brings nothing for so long is drained."""
 T = TypeVar("T")
@@ -55,23 +54,18 @@ class Ingest:
         self.clock, self.district, self.recorder = clock, district, recorder
         self.keeper = Keeper(ledger, store, district, clock)
         self._day: date | None = None
-        self._news: dict[str, Newest] = {}
-        self._untold: list[Delivery] = []
-        self._untold_messages = 0
+        self._untold: list[tuple[Delivery, Columns | None]] = []
 
-    def read(self, messages: Delivery) -> Batch:
+    def read(self, messages: Delivery) -> tuple[Delivery, Batch]:
         """Decode one batch."""
         batch = self.keeper.read(messages, self.clock.now())
         batch.suspect = messages.suspect
-        return batch
+        return messages, batch
 
     async def settle(self, messages: Delivery, batch: Batch) -> None:
         """Keep one batch, record it, answer it; it is acknowledged by `tell`."""
         stored = await self._patiently(lambda: self._keep(batch))
-        self._untold.append(messages)
-        self._untold_messages += len(messages)
-        if batch.columns is not None:
-            add(self._news, newest(batch.columns))
+        self._untold.append((messages, batch.columns))
         _count(messages, batch, stored)
         if self.recorder is not None:
             await self.recorder.take(messages, batch.columns, self.clock.now())
@@ -85,27 +79,17 @@ class Ingest:
         await self._prepare_day()
         return await self.keeper.keep(batch, tell=False)
 
-    def due(self, since_s: float) -> bool:
-        """Tell whether what was kept is to be told now, `since_s` after the first of it."""
-        return self._untold_messages >= TELL_LIMIT_MESSAGES or since_s >= TELL_EVERY_S
-
-    @property
-    def untold(self) -> bool:
-        return bool(self._untold)
-
     async def tell(self) -> None:
         """Merge what was kept into the devices' newest states, then acknowledge it.
 
         Not with every batch: a state changes many times between two looks at it. What is not yet
         told is not acknowledged either, so a killed part is sent it again.
         """
-        if news := self._news:
-            await self._patiently(lambda: self.keeper.tell(news))
-        self._news = {}
-        for messages in self._untold:
+        told, self._untold = self._untold, []
+        if kept := [columns for _, columns in told if columns is not None]:
+            await self._patiently(lambda: self.keeper.tell(kept))
+        for messages, _ in told:
             await self.intake.acknowledge(messages)
-        self._untold.clear()
-        self._untold_messages = 0
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         wait_s = RETRY_FIRST_S
@@ -168,40 +152,46 @@ async def drain(ingest: Ingest) -> int:
                 messages = await ingest.intake.batch()
         except TimeoutError:
             return taken
-        await ingest.settle(messages, ingest.read(messages))
+        await ingest.settle(*ingest.read(messages))
         await ingest.tell()
         taken += len(messages)
 
 
 async def run(ingest: Ingest) -> None:
-    """Take batches until cancelled: while one is being kept, the next is read and decoded."""
-    decoded: asyncio.Queue[tuple[Delivery, Batch]] = asyncio.Queue(1)
-
-    async def read() -> None:
-        while going_on():
-            messages = await ingest.intake.batch()
-            await decoded.put((messages, ingest.read(messages)))
-
-    async def keep() -> None:
-        loop = asyncio.get_running_loop()
-        since_s = loop.time()
-        while going_on():
-            waiting_s = max(0.0, since_s + TELL_EVERY_S - loop.time()) if ingest.untold else None
-            try:
-                taken = await asyncio.wait_for(decoded.get(), waiting_s)
-            except TimeoutError:
-                await ingest.tell()
-                continue
-            if not ingest.untold:
-                since_s = loop.time()
-            await ingest.settle(*taken)
-            if ingest.due(loop.time() - since_s):
-                await ingest.tell()
-
+    """Take batches until cancelled."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(read())
-            tasks.create_task(keep())
+            tasks.create_task(asyncio.to_thread(ingest.keeper.cells.draw))
+            tasks.create_task(_take(ingest))
+            tasks.create_task(_tell(ingest))
     finally:
         if ingest.recorder is not None:
             ingest.recorder.close()
+
+
+async def _take(ingest: Ingest) -> None:
+    """Keep batch after batch. Only from a backlog is the next decoded while one is being kept:
+
+    taken early it would be smaller, and wait longer than it would have waited unread.
+    """
+
+    async def ahead() -> tuple[Delivery, Batch]:
+        await ingest.intake.backlog()
+        return ingest.read(await ingest.intake.batch())
+
+    taken: tuple[Delivery, Batch] | None = None
+    while going_on():
+        if taken is None:
+            taken = ingest.read(await ingest.intake.batch())
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(ahead())
+            await ingest.settle(*taken)
+            # No message is lost by it: a batch leaves the intake only with its last step.
+            reading.cancel()
+        taken = None if reading.cancelled() else reading.result()
+
+
+async def _tell(ingest: Ingest) -> None:
+    while going_on():
+        await asyncio.sleep(TELL_EVERY_S)
+        await ingest.tell()

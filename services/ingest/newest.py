@@ -1,6 +1,6 @@
-"""A device's newest state, field by field: what a batch adds to what is known. Pure."""
+"""A device's newest state, field by field: what batches add to what is known. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from domain.codec import to_plain
 from domain.device import DeviceKind
+from domain.observation import Telemetry
 from services.ingest.columns import PHASES, REALS, Columns, microseconds
 
 OTHER_FIELDS = (
@@ -45,58 +46,54 @@ def merge(
     return merged, stamps
 
 
-def add(known: dict[str, Newest], news: Mapping[str, Newest]) -> None:
-    """Merge a later batch's news into earlier news that nobody has been told yet."""
-    for sn, told in news.items():
-        earlier = known.get(sn)
-        if earlier is None:
-            known[sn] = told
-        else:
-            earlier.fields, earlier.told_us = merge(earlier.fields, earlier.told_us, told)
-            earlier.at_us = max(earlier.at_us, told.at_us)
-
-
-def newest(columns: Columns) -> dict[str, Newest]:
-    """Return what a batch tells of each device, the later message before the earlier."""
-    count = len(columns.names)
-    state_us = columns.state_us()
-    order = np.lexsort((np.arange(len(columns)), state_us, columns.device))
-    starts = np.searchsorted(columns.device[order], np.arange(count))
+def newest(batches: Sequence[Columns]) -> dict[str, Newest]:
+    """Return what batches tell of each device, the later message before the earlier."""
+    kinds: dict[str, DeviceKind] = {}
+    for columns in batches:
+        kinds |= zip(columns.names, columns.kinds, strict=True)
+    codes = {sn: code for code, sn in enumerate(kinds)}
+    device = np.concatenate([np.array([codes[sn] for sn in c.names])[c.device] for c in batches])
+    state_us = np.concatenate([columns.state_us() for columns in batches])
+    place = np.arange(device.size)
+    order = np.lexsort((place, state_us, device))
+    starts = np.searchsorted(device[order], np.arange(len(codes)))
     stamps = state_us[order]
-    place = np.arange(len(columns))
 
     def last(valid: Any) -> list[int]:
         """Return where in `order` each device's last valid row stands, -1 for none."""
         found: list[int] = np.maximum.reduceat(np.where(valid[order], place, -1), starts).tolist()
         return found
 
-    found = {
-        sn: Newest(kind, 0, {}, {}) for sn, kind in zip(columns.names, columns.kinds, strict=True)
-    }
+    found = {sn: Newest(kind, 0, {}, {}) for sn, kind in kinds.items()}
     states = list(found.values())
-    for state, at in zip(states, last(np.ones(len(columns), bool)), strict=True):
+    for state, at in zip(states, last(np.ones(device.size, bool)), strict=True):
         state.at_us = int(stamps[at])
-    lat, lon = columns.lat_deg[order], columns.lon_deg[order]
-    for state, at in zip(states, last(~np.isnan(columns.lat_deg)), strict=True):
+    lat = np.concatenate([columns.lat_deg for columns in batches])
+    lon = np.concatenate([columns.lon_deg for columns in batches])
+    for state, at in zip(states, last(~np.isnan(lat)), strict=True):
         if at >= 0:
-            state.fields["position"] = {"lat_deg": float(lat[at]), "lon_deg": float(lon[at])}
+            state.fields["position"] = {
+                "lat_deg": float(lat[order[at]]),
+                "lon_deg": float(lon[order[at]]),
+            }
             state.told_us["position"] = int(stamps[at])
-    for name, values in zip(REALS, columns.reals, strict=True):
+    for name, values in zip(REALS, np.hstack([c.reals for c in batches]), strict=True):
         ordered = values[order]
         for state, at in zip(states, last(~np.isnan(values)), strict=True):
             if at >= 0:
                 state.fields[name], state.told_us[name] = float(ordered[at]), int(stamps[at])
-    phases = columns.phase[order]
-    for state, at in zip(states, last(columns.phase >= 0), strict=True):
+    phases = np.concatenate([columns.phase for columns in batches])
+    for state, at in zip(states, last(phases >= 0), strict=True):
         if at >= 0:
-            state.fields["phase"] = PHASES[phases[at]].value
+            state.fields["phase"] = PHASES[phases[order[at]]].value
             state.told_us["phase"] = int(stamps[at])
-    _others(columns, found)
+    for columns in batches:
+        _others(columns.rows, found)
     return found
 
 
-def _others(columns: Columns, found: dict[str, Newest]) -> None:
-    for row in columns.rows:
+def _others(rows: Sequence[Telemetry], found: dict[str, Newest]) -> None:
+    for row in rows:
         state, stamp = found[row.device_sn], microseconds(row.state_at)
         for name in OTHER_FIELDS:
             value = getattr(row, name)

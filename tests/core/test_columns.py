@@ -10,7 +10,7 @@ import numpy as np
 from domain.device import DeviceKind
 from domain.observation import FlightPhase, Telemetry
 from domain.place import Position
-from geo.cells import RASTER_AFTER_POINTS, CellIndex, CellRaster
+from geo.cells import CellIndex, CellRaster
 from services.ingest.columns import (
     COPY_HEAD,
     COPY_TAIL,
@@ -21,7 +21,7 @@ from services.ingest.columns import (
     Gathered,
     microseconds,
 )
-from services.ingest.newest import add, merge, newest
+from services.ingest.newest import merge, newest
 from services.ingest.sample import Sample
 from simulators.district import generate
 
@@ -61,7 +61,7 @@ def test_odd_times_are_flagged_and_count_for_nothing() -> None:
     later = of(samples({"at": AT_MS - 1}))
     later.mark_out_of_order(known)
     assert later.flags.tolist() == [OUT_OF_ORDER]
-    assert newest(columns)["D1"].at_us == microseconds(AT), "what is not believed is of now"
+    assert newest([columns])["D1"].at_us == microseconds(AT), "what is not believed is of now"
 
 
 def test_messages_and_samples_become_rows_that_read_back_as_they_were() -> None:
@@ -118,14 +118,13 @@ def test_the_newest_state_of_a_batch_is_that_of_its_messages_one_by_one() -> Non
         }
         for _ in range(60)
     ]
-    whole = newest(of(samples(*told)))["D1"]
+    whole = newest([of(samples(*told))])["D1"]
     fields: dict[str, Any] = {}
     stamps: dict[str, int] = {}
     for each in told:
-        fields, stamps = merge(fields, stamps, newest(of(samples(each)))["D1"])
+        fields, stamps = merge(fields, stamps, newest([of(samples(each))])["D1"])
     assert (whole.fields, whole.told_us) == (fields, stamps)
-    halves = newest(of(samples(*told[:30])))
-    add(halves, newest(of(samples(*told[30:]))))
+    halves = newest([of(samples(*told[:30])), of(samples(*told[30:]))])
     assert (halves["D1"].fields, halves["D1"].told_us) == (fields, stamps)
 
 
@@ -135,12 +134,15 @@ def test_the_raster_answers_as_the_exact_test_does() -> None:
     assert bounds is not None
     west, south, east, north = bounds
     rng = np.random.default_rng(5)
-    lat = rng.uniform(south - 0.002, north + 0.002, 3 * RASTER_AFTER_POINTS)
-    lon = rng.uniform(west - 0.002, east + 0.002, 3 * RASTER_AFTER_POINTS)
+    lat = rng.uniform(south - 0.002, north + 0.002, 6_000)
+    lon = rng.uniform(west - 0.002, east + 0.002, 6_000)
     corners = [p for cell in DISTRICT.cells for rings in cell.area.polygons for p in rings[0]]
     lat = np.append(lat, [lat_deg for _, lat_deg in corners])
     lon = np.append(lon, [lon_deg for lon_deg, _ in corners])
     raster = CellRaster(index)
-    codes, found = raster.assign(lat, lon)
-    assert [None if i < 0 else codes[i] for i in found.tolist()] == index.assign(lat, lon)
+    plain = index.assign(lat, lon)
+    for _ in range(2):
+        codes, found = raster.assign(lat, lon)
+        assert [None if i < 0 else codes[i] for i in found.tolist()] == plain
+        raster.draw()
     assert raster.assign(np.array([np.nan]), np.array([np.nan]))[1].tolist() == [-1]

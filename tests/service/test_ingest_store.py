@@ -68,7 +68,7 @@ async def save(kept: Kept, *messages: Telemetry, suspect: bool = True) -> int:
     batch = columns(*messages)
     async with ledger.transaction() as tx:
         stored: int = await store.save(tx, batch, suspect=suspect)
-        await store.tell(tx, newest(batch))
+        await store.tell(tx, newest([batch]))
     return stored
 
 
