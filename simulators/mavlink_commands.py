@@ -78,8 +78,8 @@ def _command(
     told: list[Message] = []
     if number in (512, 520):
         wanted = AUTOPILOT_VERSION_ID if number == 520 else order.p1
-        told = {AUTOPILOT_VERSION_ID: [vehicle.version()],
-                HOME_POSITION_ID: [vehicle.home_position()]}.get(int(wanted), [])  # fmt: skip
+        known = {AUTOPILOT_VERSION_ID: vehicle.version, HOME_POSITION_ID: vehicle.home_position}
+        told = [tell() for message, tell in known.items() if message == wanted]
         result = ACCEPTED if told else UNSUPPORTED
     elif (does := COMMANDS.get(number)) is not None:
         result = does(vehicle, order)
@@ -140,12 +140,16 @@ def _set_mode(vehicle: MavlinkVehicle, order: Order) -> int:
         return UNSUPPORTED
     if order.p3 == HOLD_SUB_MODE and not vehicle.flying.airborne:
         return ACCEPTED
-    does = {
-        HOLD_SUB_MODE: MavlinkVehicle.hold,
-        RETURN_SUB_MODE: MavlinkVehicle.go_home,
-        LAND_SUB_MODE: MavlinkVehicle.land,
-    }.get(int(order.p3))
+    does = MODES.get(order.p3)
     return UNSUPPORTED if does is None else _airborne(does)(vehicle, order)
+
+
+MODES: Mapping[float, Callable[[MavlinkVehicle], None]] = {
+    HOLD_SUB_MODE: MavlinkVehicle.hold,
+    RETURN_SUB_MODE: MavlinkVehicle.go_home,
+    LAND_SUB_MODE: MavlinkVehicle.land,
+}
+"""PX4's sub-modes of AUTO that can be chosen."""
 
 
 COMMANDS: Mapping[int, Callable[[MavlinkVehicle, Order], int]] = {

@@ -125,10 +125,8 @@ class MavlinkVehicle:
         self.flying = homeward(self.flying, self.parameters["RTL_RETURN_ALT"], self.airframe)
 
     def hold(self) -> None:
-        self.flying = replace(halt(self.flying), mode=LIVE)
-        self.flying = replace(
-            self.flying, legs=tuple(replace(x, mode=LIVE) for x in self.flying.legs)
-        )
+        flying = halt(self.flying)
+        self.flying = replace(flying, legs=tuple(replace(leg, mode=LIVE) for leg in flying.legs))
 
     def go_to(self, place: Position, height_rel_m: float) -> None:
         x_m, y_m = self.frame.to_local(place.lat_deg, place.lon_deg)

@@ -15,9 +15,9 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
     "HEARTBEAT": ("autopilot", "base_mode", "system_status"),
     "SYSTEM_TIME": ("time_unix_usec", "time_boot_ms"),
     "GLOBAL_POSITION_INT": (
-        "time_boot_ms", "lat", "lon", "relative_alt", "vx", "vy", "vz", "hdg",
+        "time_boot_ms", "lat", "lon", "alt", "relative_alt", "vx", "vy", "vz", "hdg",
     ),
-    "GPS_RAW_INT": ("fix_type", "alt_ellipsoid"),
+    "GPS_RAW_INT": ("fix_type", "alt", "alt_ellipsoid"),
     "ATTITUDE": ("time_boot_ms", "yaw"),
     "VFR_HUD": ("groundspeed", "climb"),
     "SYS_STATUS": ("battery_remaining",),
@@ -37,12 +37,14 @@ CLOCK_SET_US = 1_234_567_890_000_000
 """A clock that shows an earlier time was never set; PX4 draws the same line."""
 REBOOTED_MS = 1_000
 """A time since boot this far behind the newest is of another boot, not of a late message."""
+GEOID_LIMIT_M = 120.0
+"""Sea level lies within -107..86 m of the ellipsoid everywhere."""
 MOVING_FRESH_S = 0.5
 FRESH_S = 10.0
 """What was told longer ago is not said again. Slow radios tell a state each few seconds."""
 MOVING = (
-    "latitude", "longitude", "height_rel_m", "heading_deg", "speed_m_s", "climb_m_s",
-    "yaw_deg", "hud_speed_m_s", "hud_climb_m_s",
+    "latitude", "longitude", "height_msl_m", "height_rel_m", "heading_deg", "speed_m_s",
+    "climb_m_s", "yaw_deg", "hud_speed_m_s", "hud_climb_m_s",
 )  # fmt: skip
 
 
@@ -114,6 +116,9 @@ def sample(vehicle: Vehicle, at_ms: int, now_s: float) -> dict[str, float | str]
         for key, (value, heard_s) in vehicle.told.items()
         if now_s - heard_s <= (MOVING_FRESH_S if key in MOVING else FRESH_S)
     }
+    if "height_msl_m" in fresh and "geoid_m" in fresh:
+        above_m = _within("height_ellipsoid_m", fresh["height_msl_m"] + fresh["geoid_m"])
+        fresh |= {} if above_m is None else {"height_ellipsoid_m": round(above_m, 3)}
     if fresh.get("fix_type", 0) < FIX_3D:
         for key in ("latitude", "longitude", "height_ellipsoid_m"):
             fresh.pop(key, None)
@@ -155,12 +160,11 @@ def _told(name: str, fields: Fields) -> dict[str, float | None]:
     if name == "GLOBAL_POSITION_INT":
         return _position(fields)
     if name == "GPS_RAW_INT":
-        # MAVLink 1 has no such field and leaves it 0; `alt` is above sea level, never taken for it.
-        above_m = fields["alt_ellipsoid"] / 1000 or None
-        return {
-            "fix_type": fields["fix_type"],
-            "height_ellipsoid_m": _within("height_ellipsoid_m", above_m),
-        }
+        # A fix comes seldom and the aircraft moves: what is taken is how far the sea lies from the
+        # ellipsoid here. MAVLink 1 has no such field and leaves it 0.
+        geoid_m = (fields["alt_ellipsoid"] - fields["alt"]) / 1000
+        known = fields["alt_ellipsoid"] != 0 and abs(geoid_m) <= GEOID_LIMIT_M
+        return {"fix_type": fields["fix_type"], "geoid_m": geoid_m if known else None}
     if name == "ATTITUDE":
         yaw_rad = fields["yaw"]
         known = math.isfinite(yaw_rad)
@@ -195,6 +199,7 @@ def _position(fields: Fields) -> dict[str, float | None]:
     return {
         "latitude": lat_deg,
         "longitude": lon_deg,
+        "height_msl_m": fields["alt"] / 1000,
         "height_rel_m": _within("height_rel_m", fields["relative_alt"] / 1000),
         "speed_m_s": _within("speed_m_s", speed_m_s),
         "climb_m_s": _within("climb_m_s", (0 - fields["vz"]) / 100),

@@ -24,10 +24,10 @@ from services.ingest.mavlink import (
 Message = tuple[str, Mapping[str, float]]
 
 POSITION = {
-    "time_boot_ms": 60_000, "lat": 225251000, "lon": 1133558000, "relative_alt": 80000,
-    "vx": 300, "vy": -400, "vz": -150, "hdg": 27250,
+    "time_boot_ms": 60_000, "lat": 225251000, "lon": 1133558000, "alt": 91000,
+    "relative_alt": 80000, "vx": 300, "vy": -400, "vz": -150, "hdg": 27250,
 }  # fmt: skip
-FIX = {"fix_type": 3, "alt_ellipsoid": 86500}
+FIX = {"fix_type": 3, "alt": 88000, "alt_ellipsoid": 83500}
 NOW_S, NOW_MS = 1000.0, 1795401600123
 DEVICES = Devices({"MAV1": DeviceKind.DRONE}, {}, {})
 
@@ -67,8 +67,9 @@ def test_without_a_3d_fix_there_is_no_position(fix_type: int) -> None:
 
 
 def test_a_height_above_the_sea_is_never_one_above_the_ellipsoid() -> None:
-    said = sample(told(("GPS_RAW_INT", {"fix_type": 3, "alt_ellipsoid": 0})), 1, NOW_S)
-    assert "height_ellipsoid_m" not in said
+    for fix in ({**FIX, "alt_ellipsoid": 0}, {**FIX, "alt_ellipsoid": 500_000}):
+        said = sample(told(("GPS_RAW_INT", fix), ("GLOBAL_POSITION_INT", POSITION)), 1, NOW_S)
+        assert ("height_ellipsoid_m" in said, "latitude" in said) == (False, True)
 
 
 def test_what_the_vehicle_does_not_know_is_not_said() -> None:
@@ -91,7 +92,7 @@ def test_what_the_vehicle_does_not_know_is_not_said() -> None:
         ("GLOBAL_POSITION_INT", {**POSITION, "vx": 32767}, {"speed_m_s"}),
         ("GLOBAL_POSITION_INT", {**POSITION, "vz": -32768}, {"climb_m_s"}),
         ("GLOBAL_POSITION_INT", {**POSITION, "hdg": 36000}, {"heading_deg"}),
-        ("GPS_RAW_INT", {**FIX, "alt_ellipsoid": -600_000}, {"height_ellipsoid_m"}),
+        ("GLOBAL_POSITION_INT", {**POSITION, "alt": -600_000}, {"height_ellipsoid_m"}),
         ("BATTERY_STATUS", {"id": 0, "battery_remaining": 101}, {"battery_pct"}),
         ("ATTITUDE", {"time_boot_ms": 1, "yaw": float("nan")}, {"heading_deg"}),
         ("VFR_HUD", {"groundspeed": float("inf"), "climb": float("nan")},
@@ -130,7 +131,7 @@ def test_what_was_told_long_ago_is_not_said_again() -> None:
         ("SYS_STATUS", {"battery_remaining": 63}), ("EXTENDED_SYS_STATE", {"landed_state": 1}),
     )  # fmt: skip
     later = sample(vehicle, 1, NOW_S + MOVING_FRESH_S + 0.1)
-    assert later == {"at": 1, "height_ellipsoid_m": 86.5, "battery_pct": 63, "phase": "idle"}
+    assert later == {"at": 1, "battery_pct": 63, "phase": "idle"}
     assert sample(vehicle, 1, NOW_S + FRESH_S + 0.1) == {"at": 1}
 
 
