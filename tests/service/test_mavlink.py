@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -237,9 +238,10 @@ def compare(kept: list[dict[str, Any]], read: Read) -> None:
     phases = [row["phase"] for row in kept]
     changes = [now for before, now in zip([None, *phases], phases, strict=False) if now != before]
     assert changes == ["idle", "taking_off", "holding", "landing", "idle"]
-    steps_ms = {round((b["at"] - a["at"]).total_seconds() * 1000) for a, b in pairwise(kept)}
-    assert steps_ms <= {200, 400, 600}, "the vehicle's own instants"
+    steps_ms = [round((b["at"] - a["at"]) / timedelta(milliseconds=1)) for a, b in pairwise(kept)]
+    assert min(steps_ms) == 200, "the vehicle's own instants"
+    assert steps_ms.count(200) > 0.8 * len(steps_ms)
     assert {row["flags"] for row in kept} == {0}
     assert all(row["cell_code"] for row in kept if row["lat_deg"] is not None)
     delays_s = [(row["received_at"] - row["at"]).total_seconds() for row in kept]
-    assert 0 <= max(delays_s) < 3
+    assert 0 <= max(delays_s) < WAIT_S
