@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ledger": ("gridwing.admin_cli:ledger", "Verify the ledger's hash chain."),
     "device": ("gridwing.device_cli:device", "Registered devices and their broker accounts."),
     "dead-letter": ("gridwing.dead_letter_cli:dead_letter", "Messages that were refused."),
-    "track": ("gridwing.track_cli:track", "Import past flights: DJI subtitles, PX4 logs."),
+    "track": ("gridwing.track_cli:track", "Past flights: show, search an area, import files."),
     "replay": ("gridwing.replay:replay", "Play recorded flights into a scratch system."),
     "asyncapi": ("gridwing.asyncapi_cli:asyncapi", "What is said on the broker, as AsyncAPI 3.0."),
     "bench": ("gridwing.bench_cli:bench", "What ours does beside a peer or a bound."),

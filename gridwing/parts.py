@@ -44,6 +44,7 @@ from services.ingest.api import router as ingest_router
 from services.ingest.loop import Ingest, drain
 from services.ingest.loop import run as run_ingest
 from services.ingest.record import CameraRecorder, FlightRecorder
+from services.ingest.retention import run as forget_telemetry
 from services.ingest.sources import FrameInbox, Pace, hear_frames, pull_cameras
 from services.ingest.store import PostgresIngestStore
 from services.ingest.watch import make_watch
@@ -118,9 +119,14 @@ async def ingest_slot(settings: Settings, slot: str) -> AsyncIterator[tuple[Inge
 
 
 async def ingest(settings: Settings) -> None:
-    """One ingest slot: telemetry, events and requests of every device."""
-    async with ingest_slot(settings, settings.slot) as (loop, _):
-        await run_ingest(loop)
+    """One ingest slot: telemetry, events and requests of every device; old telemetry goes."""
+    async with (
+        ingest_slot(settings, settings.slot) as (loop, _),
+        open_pool(settings.database_url, 1) as pool,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(run_ingest(loop))
+        tasks.create_task(forget_telemetry(pool, loop.clock, settings.telemetry_days))
 
 
 async def retire(settings: Settings, slot: str) -> int:

@@ -1,4 +1,4 @@
-"""`gridwing track`: flights out of files, kept as if the device had told them itself."""
+"""`gridwing track import`: flights out of files, kept as if the device had told them itself."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from domain.district import District
 from domain.observation import Telemetry
 from gridwing.cli import fail
 from gridwing.parts_cli import settings
+from gridwing.past_cli import area, show
 from runtime.clock import Clock
 from runtime.database import Pool, open_pool
 from runtime.ledger import PostgresLedger
@@ -59,8 +60,11 @@ class Outcome:
 
 @click.group()
 def track() -> None:
-    """Tracks of past flights."""
+    """Tracks of past flights: out of files, and out of what is kept."""
 
+
+track.add_command(show)
+track.add_command(area)
 
 @track.command("import")
 @click.argument(

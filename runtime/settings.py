@@ -22,6 +22,7 @@ class Settings:
     public_url: str
     status_port: int
     slot: str
+    telemetry_days: int
     log_format: str
     simulation: bool
     clock_epoch: datetime | None
@@ -45,6 +46,7 @@ class Settings:
             public_url=env.get("GRIDWING_PUBLIC_URL", f"http://{host}:{int(port)}"),
             status_port=int(_number(env, "GRIDWING_STATUS_PORT", 0, 0, 65535)),
             slot=env.get("GRIDWING_SLOT", "0"),
+            telemetry_days=int(_number(env, "GRIDWING_TELEMETRY_DAYS", 180, 2, 3650)),
             log_format=_choice(env, "GRIDWING_LOG", "text", ("text", "json")),
             simulation=_choice(env, "GRIDWING_SIMULATION", "0", ("0", "1")) == "1",
             clock_epoch=_instant(env, "GRIDWING_CLOCK_EPOCH"),

@@ -6,14 +6,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
-from domain.codec import instant_text, to_plain
+from domain.codec import to_plain
 from runtime.access import Principal, allow
 from runtime.database import Pool
-from services.ingest.store import Latest, TrackPoint, read_track
+from services.ingest.columns import instant, microseconds
+from services.ingest.store import Latest
+from services.ingest.whereabouts import Mark, TrackPoint, Unanswerable, track
 
-TRACK_LIMIT_POINTS = 10_000
 TRACK_LIMIT = timedelta(days=2)
 SERIAL_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+NEXT_PATTERN = r"^[0-9]{1,16},-?[0-9]{1,19}$"
 
 SHOWN = (
     "position",
@@ -41,19 +43,21 @@ def router(pool: Pool, principal_of: Callable[[Request], Awaitable[Principal]]) 
         device: Annotated[str, Query(pattern=SERIAL_PATTERN)],
         since: Annotated[datetime, Query(alias="from")],
         until: Annotated[datetime, Query(alias="to")],
+        after: Annotated[str | None, Query(pattern=NEXT_PATTERN)] = None,
     ) -> dict[str, Any]:
         if not allow(principal, "track.read"):
             raise HTTPException(403, f"{principal.role.value} may not track.read")
-        if since.tzinfo is None or until.tzinfo is None:
-            raise HTTPException(422, "from and to need a time zone, as in 2026-11-23T08:00:00Z")
-        if not timedelta(0) < until - since <= TRACK_LIMIT:
-            raise HTTPException(422, f"to must lie after from, at most {TRACK_LIMIT.days} days")
-        points = await read_track(pool, device, since, until, TRACK_LIMIT_POINTS + 1)
-        cut = len(points) > TRACK_LIMIT_POINTS
+        try:
+            async with pool.connection() as connection:
+                page = await track(
+                    connection, device, since, until, after=_mark(after), longest=TRACK_LIMIT
+                )
+        except Unanswerable as error:
+            raise HTTPException(422, str(error)) from error
         return {
             "device_sn": device,
-            "points": [_point(p) for p in points[:TRACK_LIMIT_POINTS]],
-            "next": instant_text(points[TRACK_LIMIT_POINTS].at) if cut else None,
+            "points": [_point(p) for p in page.points],
+            "next": None if page.after is None else _text(page.after),
         }
 
     api.add_api_route("/tracks", tracks, methods=["GET"])
@@ -62,4 +66,17 @@ def router(pool: Pool, principal_of: Callable[[Request], Awaitable[Principal]]) 
 
 def _point(point: TrackPoint) -> dict[str, Any]:
     told: dict[str, Any] = to_plain(point)
+    del told["device_sn"]
     return told
+
+
+def _text(mark: Mark) -> str:
+    """Return `next` of a page, which is asked for as `after`."""
+    return f"{microseconds(mark.at)},{mark.key}"
+
+
+def _mark(text: str | None) -> Mark | None:
+    if text is None:
+        return None
+    at_us, key = map(int, text.split(","))
+    return Mark(instant(at_us), "", key)

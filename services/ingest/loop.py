@@ -107,13 +107,6 @@ class Ingest:
         if today != self._day:
             await self.store.prepare_days(today)
             self._day = today
-            try:
-                dropped = await self.store.forget_days(today)
-            except psycopg.errors.LockNotAvailable:
-                # Somebody reads an old day just now; tomorrow it goes with the next.
-                log.info("old telemetry kept for another day")
-            else:
-                log.info("telemetry prepared for the day", dropped_days=dropped)
 
     async def reply(self, batch: Batch) -> None:
         """Answer what waited for the commit."""

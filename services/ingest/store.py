@@ -19,7 +19,6 @@ from domain.observation import (
     Refusal,
     Topology,
 )
-from domain.place import Position
 from runtime.database import Pool
 from runtime.ledger import Transaction
 from services.ingest.columns import COLUMNS, Columns
@@ -27,7 +26,6 @@ from services.ingest.happenings import EventTold, event_news
 from services.ingest.newest import Newest, merge
 
 DAYS_AHEAD = 2
-KEEP_DAYS = 180
 STALE_ALARM_S = 60.0
 AlarmChange = tuple[tuple[DeviceAlarm, ...], tuple[DeviceAlarm, ...]]
 
@@ -67,26 +65,8 @@ class Latest:
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class TrackPoint:
-    """One placed message of a device."""
-
-    at: datetime
-    position: Position
-    height_ellipsoid_m: float | None
-    height_rel_m: float | None
-    height_agl_m: float | None
-    heading_deg: float | None
-    speed_m_s: float | None
-    cell_code: str | None
-
-
 class IngestStore(Protocol):
     async def prepare_days(self, today: date) -> None: ...
-    async def forget_days(self, today: date) -> int:
-        """Drop the telemetry of more than KEEP_DAYS ago; return how many days went."""
-        ...
-
     async def save(self, tx: Transaction, columns: Columns, *, suspect: bool) -> int:
         """Keep rows once each; return how many were new.
 
@@ -147,16 +127,6 @@ class PostgresIngestStore:
             for offset in range(-1, DAYS_AHEAD + 1):
                 day = today + timedelta(days=offset)
                 await connection.execute("SELECT telemetry_day(%s)", [day])
-
-    async def forget_days(self, today: date) -> int:
-        """Drop the partitions of more than KEEP_DAYS ago; return how many."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                "SELECT telemetry_forget(%s)", [today - timedelta(days=KEEP_DAYS)]
-            )
-            row = await cursor.fetchone()
-        assert row is not None
-        return int(row[0])
 
     async def save(self, tx: Transaction, columns: Columns, *, suspect: bool) -> int:
         encoded = columns.copy_rows()
@@ -327,22 +297,6 @@ async def read_latest(pool: Pool, changed_after: int = 0) -> tuple[list[Latest],
         rows = await cursor.fetchall()
     states = [Latest(sn, kind, at, fields) for sn, kind, at, fields, _ in rows]
     return states, rows[-1][4] if rows else changed_after
-
-
-async def read_track(
-    pool: Pool, device_sn: str, since: datetime, until: datetime, limit: int
-) -> list[TrackPoint]:
-    """Return where a device was in since..until (until excluded), oldest first, at most `limit`."""
-    async with pool.connection() as connection:
-        cursor = await connection.execute(
-            "SELECT at, lat_deg, lon_deg, height_ellipsoid_m, height_rel_m, height_agl_m,"
-            " heading_deg, speed_m_s, cell_code FROM telemetry"
-            " WHERE device_sn = %s AND at >= %s AND at < %s AND lat_deg IS NOT NULL"
-            " ORDER BY at LIMIT %s",
-            [device_sn, since, until, limit],
-        )
-        rows = await cursor.fetchall()
-    return [TrackPoint(at, Position(lat, lon), *rest) for at, lat, lon, *rest in rows]
 
 
 def digest(refusal: Refusal) -> bytes:

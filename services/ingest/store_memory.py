@@ -39,9 +39,6 @@ class MemoryIngestStore:
     async def prepare_days(self, today: date) -> None:
         return
 
-    async def forget_days(self, today: date) -> int:
-        return 0
-
     async def save(self, tx: Transaction, columns: Columns, *, suspect: bool) -> int:
         before = len(self._keys)
         sns = [columns.names[i] for i in columns.device.tolist()]

@@ -18,8 +18,9 @@ from runtime.clock import Clock, wall_clock
 from runtime.database import open_pool
 from runtime.ledger import PostgresLedger
 from services.ingest.keep import Batch, Keeper
-from services.ingest.store import PostgresIngestStore, read_track
+from services.ingest.store import PostgresIngestStore
 from services.ingest.track import history
+from services.ingest.whereabouts import track as where_it_was
 from simulators.district import generate
 from tests.service.ingest_town import register
 
@@ -83,7 +84,9 @@ async def test_a_track_is_stored_once_and_leaves_a_newer_state_alone(
         ]
         assert (await imported())["stored"] == 0, "a second import has nothing new"
 
-        kept = await read_track(pool, DRONE, FLOWN_AT, FLOWN_AT + timedelta(minutes=1), 100)
+        async with pool.connection() as connection:
+            until = FLOWN_AT + timedelta(minutes=1)
+            kept = (await where_it_was(connection, DRONE, FLOWN_AT, until, 100)).points
         assert len(kept) == 27
         assert (kept[0].position, kept[3].height_rel_m) == (HOME, 3.0)
         assert kept[0].cell_code is not None, "it flew over a registered cell"
