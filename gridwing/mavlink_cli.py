@@ -102,14 +102,18 @@ def mavlink_vehicle(
     Needs pymavlink, GRIDWING_SIMULATION=1 and addresses on loopback.
     """
     from domain.place import Position
-    from gridwing.mavlink_part import simulated
+    from gridwing.mavlink_part import refuse_the_real, simulated
     from gridwing.parts import run_part
+    from simulators.mavlink_radio import load_dialect
     from simulators.mavlink_vehicle import VehicleOptions
 
     options = VehicleOptions(system, Position(latitude, longitude), rounds_m=radius_m)
+    read = settings()
     try:
-        run_part("mavlink-vehicle", lambda s: simulated(s, options, targets), settings())
+        refuse_the_real(read, targets)
+        load_dialect()
+    except PermissionError as error:
+        fail(str(error))
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: pip install 'gridwing[mavlink]'")
-    except (PermissionError, OSError) as error:
-        fail(str(error))
+    run_part("mavlink-vehicle", lambda s: simulated(s, options, targets), read)

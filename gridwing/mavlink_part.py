@@ -32,17 +32,17 @@ async def bridge(
 async def simulated(
     settings: Settings, options: VehicleOptions, targets: Sequence[tuple[str, int]]
 ) -> None:
-    """Fly a simulated vehicle until cancelled.
+    """Fly a simulated vehicle until cancelled."""
+    clock = settings.clock()
+    await fly(MavlinkVehicle(options, clock.now()), targets, clock)
 
-    Raises PermissionError where it might be taken for a real one, ModuleNotFoundError without
-    pymavlink.
-    """
+
+def refuse_the_real(settings: Settings, targets: Sequence[tuple[str, int]]) -> None:
+    """Raise PermissionError where a simulated vehicle might be taken for a real one."""
     if not settings.simulation:
         raise PermissionError("simulators need GRIDWING_SIMULATION=1 and a broker of their own")
     if far := [host for host, _ in targets if not _loopback(host)]:
         raise PermissionError(f"--to {far[0]}: a simulated vehicle speaks on loopback only")
-    clock = settings.clock()
-    await fly(MavlinkVehicle(options, clock.now()), targets, clock)
 
 
 def _loopback(host: str) -> bool:

@@ -17,12 +17,17 @@ DIALECT = "pymavlink.dialects.v20.common"
 Address = tuple[str, int]
 
 
+def load_dialect() -> Any:
+    """Load pymavlink's common dialect. Raises ModuleNotFoundError."""
+    return importlib.import_module(DIALECT)
+
+
 class Radio(asyncio.DatagramProtocol):
-    """`targets` hear everything; nobody else is listened to. Raises ModuleNotFoundError."""
+    """`targets` hear everything; nobody else is listened to."""
 
     def __init__(self, vehicle: MavlinkVehicle, targets: Sequence[Address]) -> None:
         self.vehicle, self.targets = vehicle, targets
-        self._dialect: Any = importlib.import_module(DIALECT)
+        self._dialect = load_dialect()
         self._packer = self._dialect.MAVLink(None, vehicle.options.system, AUTOPILOT_COMPONENT)
         self._transport: asyncio.DatagramTransport | None = None
 

@@ -1,5 +1,6 @@
 """Datagrams become messages and vehicles: both versions, no bytes that stop it, a limit on all."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from services.ingest.compact import read
 from services.ingest.devices import Devices
 from services.ingest.mavlink import TAKEN
 from services.ingest.mavlink_vehicles import SILENT_S, VEHICLES_LIMIT, Outcome, Vehicles
-from services.ingest.mavlink_wire import DATAGRAM_LIMIT_BYTES, Said, Wire
+from services.ingest.mavlink_wire import DATAGRAM_LIMIT_BYTES, NoParser, Said, Wire
 from services.ingest.sample import SAMPLES_LIMIT
 from simulators.mavlink_vehicle import MavlinkVehicle, VehicleOptions
 
@@ -208,3 +209,13 @@ def test_a_simulated_vehicle_stays_on_loopback_and_says_what_it_is() -> None:
     assert (done.exit_code, "on loopback only" in done.output) == (1, True)
     done = CliRunner().invoke(main, ["mavlink-vehicle"])
     assert (done.exit_code, "GRIDWING_SIMULATION=1" in done.output) == (1, True)
+
+
+def test_without_pymavlink_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymavlink.dialects.v20.common", None)
+    with pytest.raises(NoParser, match=r"pip install 'gridwing\[mavlink\]'"):
+        Wire.load()
+    servers = {"MQTT_URL": "mqtt://127.0.0.1:9", "GRIDWING_SIMULATION": "1"}
+    for command in ("mavlink", "mavlink-vehicle"):
+        done = CliRunner().invoke(main, [command], env=servers)
+        assert (done.exit_code, "pip install 'gridwing[mavlink]'" in done.output) == (1, True)
