@@ -83,6 +83,10 @@ route.stop()
 """
 
 
+class PartEnded(RuntimeError):
+    """The part that is measured has ended."""
+
+
 class PeerFailed(RuntimeError):
     """The peer did not start; what it said."""
 
@@ -242,9 +246,17 @@ class Part:
             "GRIDWING_SLOT": f"bench-{os.getpid()}",
         }
         with child(["-m", "gridwing", "ingest"], env) as process:
-            self.pid = process.pid
-            until(lambda: self._get("/readyz") is not None, "the ingest part to be ready")
+            self.process, self.pid = process, process.pid
+            self._until(lambda: self._get("/readyz") is not None, "the ingest part to be ready")
             yield self
+
+    def _until(self, done: Callable[[], bool], what: str, every_s: float = 0.1) -> None:
+        def here() -> bool:
+            if self.process.poll() is not None:
+                raise PartEnded(f"the ingest part ended while the bench waited for {what}")
+            return done()
+
+        until(here, what, every_s)
 
     def _get(self, path: str) -> str | None:
         try:
@@ -268,7 +280,7 @@ class Part:
         backend, client = self.on.backend_s(), process_cpu_s(self.pid)
         began = time.monotonic()
         flood.send(made)
-        until(lambda: self.stored() >= goal, f"{messages} messages to be stored", 0.05)
+        self._until(lambda: self.stored() >= goal, f"{messages} messages to be stored", 0.05)
         wall_s = time.monotonic() - began
         flood.close()
         after = self.on.backend_s()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -254,6 +255,8 @@ def run_part(
     logging.set_up(name, settings.log_format)
 
     log.info("part starting", slot=settings.slot)
+    # What was loaded stays: a full collection need not walk over it while messages wait.
+    gc.freeze()
     try:
         run_until_stopped(part(settings))
     except KeyboardInterrupt:
