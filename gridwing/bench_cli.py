@@ -14,6 +14,9 @@ from geo.coverage import NoSweep, coverage_share, sweep
 from gridwing.cli import fail
 
 POLYGONS = Path(__file__).resolve().parent.parent / "benchmarks" / "coverage.geojson"
+INGEST_WAYS = (
+    "raw_copy", "broker_counter", "paho_counter", "single", "packed", "mq_bridge"
+)  # fmt: skip
 PEER_LEAST = 0.99
 """The peer was not asked for a share: a path of its that covers this much counts beside ours."""
 
@@ -99,8 +102,7 @@ def _closing(told: dict[str, Any]) -> str:
 
 @bench.command()
 @click.option(
-    "--only", multiple=True,
-    type=click.Choice(["raw_copy", "broker_counter", "single", "packed", "mq_bridge"]),
+    "--only", multiple=True, type=click.Choice(INGEST_WAYS),
     help="Measure only these; may be given again.",
 )  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True)
@@ -114,12 +116,39 @@ def ingest(only: tuple[str, ...], rounds: int, scale: float, as_json: bool) -> N
 
     Medians of interleaved rounds. CPU is of the client and its database backends.
     """
-    from gridwing.ingest_bench import run
+    from gridwing.ingest_bench import PartEnded, run
     from gridwing.premises import SetupError
 
     try:
         told = run(only, rounds, scale, lambda line: click.echo(line, err=True))
-    except (SetupError, TimeoutError) as error:
+    except (SetupError, TimeoutError, PartEnded) as error:
         fail(str(error))
         return
     click.echo(json.dumps(told) if as_json else json.dumps(told, indent=2))
+
+
+@bench.command()
+@click.option(
+    "--rows", type=click.IntRange(30_000, 1_000_000_000), default=20_000_000, show_default=True,
+    help="Of telemetry, at least; 100,000,000 take 35 GB and half an hour.",
+)  # fmt: skip
+@click.option(
+    "--questions", type=click.IntRange(2, 10_000), default=200, show_default=True,
+    help="Asked of each kind.",
+)  # fmt: skip
+@click.option("--keep", is_flag=True, help="Keep the filled database, and take one kept before.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def queries(rows: int, questions: int, keep: bool, as_json: bool) -> None:
+    """Tracks by device and by area, with their plans, on a private database filled for it.
+
+    The same questions are asked of a tenth of the rows, and without the index they use.
+    """
+    from gridwing.premises import SetupError
+    from gridwing.query_bench import NoRoom, run
+
+    try:
+        told = run(rows, questions, keep, lambda line: click.echo(line, err=True))
+    except (SetupError, NoRoom) as error:
+        fail(str(error))
+        return
+    click.echo(json.dumps(told) if as_json else json.dumps(told, indent=2, ensure_ascii=False))
