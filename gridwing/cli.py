@@ -1,11 +1,13 @@
 """The command line. Each command's module is loaded when the command is called."""
 
 import importlib
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
+import structlog
 
 from gridwing import __version__
 
@@ -61,6 +63,11 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="gridwing")
 def main() -> None:
     """Gridwing: a sub-district's watch from air and street, from device bytes to a close."""
+    # stdout is for the answer. A part sets up more.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
 
 
 def fail(message: str, code: int = 1) -> None:
