@@ -7,7 +7,7 @@ of the grid, or ground outside every cell, is read by time instead, from BRIN (a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -159,14 +159,18 @@ async def seen_in(
     until: datetime,
     limit: int = PAGE_LIMIT_ROWS,
     after: Mark | None = None,
+    by_time: bool = False,
 ) -> Page:
     """Return what every device told from inside an area in since..until, oldest first.
 
-    A point on the border is inside. Raises Unanswerable beyond AREA_LIMIT (AREA_BY_TIME_LIMIT for
-    an area read by time) or PAGE_LIMIT_ROWS, and for an area that is no valid polygon.
+    A point on the border is inside. `by_time` reads by time whatever the area. Raises
+    Unanswerable beyond AREA_LIMIT (AREA_BY_TIME_LIMIT for an area read by time) or
+    PAGE_LIMIT_ROWS, and for an area that is no valid polygon.
     """
     _check(since, until, limit, AREA_LIMIT)
     ground = await ground_of(connection, area, since)
+    if by_time:
+        ground = replace(ground, by_time=True)
     if not ground.by_time:
         asked = area_query(ground, since, until, limit + 1, after)
         return _page(await _rows(connection, asked), limit)

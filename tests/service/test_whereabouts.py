@@ -147,6 +147,7 @@ async def test_rows_of_an_earlier_grid_are_found_by_the_cells_they_were_given(
     async with pool.connection() as connection:
         ground = await ground_of(connection, SMALL, AT)
         page = await seen_in(connection, SMALL, AT, UNTIL)
+        assert page == await seen_in(connection, SMALL, AT, UNTIL, by_time=True)
     assert not ground.by_time
     assert not any(ground.inside), "no code means the same ground in both"
     assert told(page.points) == inside(SMALL)
