@@ -11,7 +11,15 @@ from typing import Any
 from domain.ids import derive
 from domain.observation import DeviceEvent, EventSeverity, EventState, ImageBox
 from services.ingest.devices import Devices
-from services.ingest.fields import Unreadable, device_time, json_object, section, text, told_time
+from services.ingest.fields import (
+    Unreadable,
+    device_time,
+    json_object,
+    number,
+    section,
+    text,
+    told_time,
+)
 from services.ingest.happenings import HAZARD_LABELS, camera, name
 from services.ingest.heard import Heard
 
@@ -135,14 +143,11 @@ def _listed(data: dict[str, Any], key: str, limit: int) -> list[dict[str, Any]]:
 
 
 def _number(data: dict[str, Any], key: str, low: float, high: float) -> float | None:
+    """Return a number; text that spells one counts, as XML's attributes become in JSON."""
     value = data.get(key)
-    if value is None:
-        return None
     if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise Unreadable(f"{key} must be a number in {low:g}..{high:g}")
-    return float(value)
+        return number({key: float(value)}, key, low, high)
+    return number(data, key, low, high)
 
 
 def _folded(data: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,26 @@ from gridwing.premises import premises
 
 ROOT = Path(__file__).resolve().parents[2]
 KILL_EVERY_S = 6.0
+STOP_S = 60
 PARTS = ("ingest", "watch", "patrol", "alerts", "web", "simulators")
 
 
-def demo(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a demo; one that a failed test leaves running is stopped with its parts."""
+    with subprocess.Popen(
         [sys.executable, "-m", "gridwing", "demo", "--json", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.communicate(timeout=STOP_S)
 
 
 def figures(process: subprocess.Popen[str]) -> dict[str, Any]:
@@ -34,7 +45,10 @@ def figures(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def test_one_seed_gives_one_ledger() -> None:
-    runs = [figures(demo("--in-process", "--for", "6", "--seed", "7")) for _ in range(2)]
+    runs = []
+    for _ in range(2):
+        with demo("--in-process", "--for", "6", "--seed", "7") as process:
+            runs.append(figures(process))
     assert runs[0]["ledger_entries"] > 20
     assert runs[0]["ledger_digest"] == runs[1]["ledger_digest"]
     assert runs[0]["complaints"] == []
@@ -43,17 +57,17 @@ def test_one_seed_gives_one_ledger() -> None:
 def test_killed_parts_come_back_and_nothing_is_lost() -> None:
     pids = premises(ROOT).folder("demo") / "parts.json"
     pids.unlink(missing_ok=True)
-    process = demo("--headless", "--for", "50", "--seed", "7")
-    deadline = time.monotonic() + 90
-    while not pids.is_file() or len(json.loads(pids.read_text())) < len(PARTS):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    time.sleep(15)
-    for name in PARTS:
-        os.kill(json.loads(pids.read_text())[name], signal.SIGKILL)
-        time.sleep(KILL_EVERY_S)
-    told = figures(process)
+    with demo("--headless", "--for", "50", "--seed", "7") as process:
+        deadline = time.monotonic() + 90
+        while not pids.is_file() or len(json.loads(pids.read_text())) < len(PARTS):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        time.sleep(15)
+        for name in PARTS:
+            os.kill(json.loads(pids.read_text())[name], signal.SIGKILL)
+            time.sleep(KILL_EVERY_S)
+        told = figures(process)
     assert set(told["restarts"]) == set(PARTS)
     assert told["telemetry_sent"] > 1000
     assert told["telemetry_stored"] >= told["telemetry_sent"]
