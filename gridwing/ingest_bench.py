@@ -8,6 +8,7 @@ and the broker are everybody's.
 """
 
 import asyncio
+import gc
 import json
 import math
 import os
@@ -305,7 +306,12 @@ class Part:
             if i % DEVICES == 0:
                 told.append((due_s, at))
         made = packets(addressed(said, "gridwing/telemetry/"))
-        return asyncio.run(_watched(self.on, made, told, begin_s, per_s))
+        # The publisher must not stop to look through a million packets of its own.
+        gc.disable()
+        try:
+            return asyncio.run(_watched(self.on, made, told, begin_s, per_s))
+        finally:
+            gc.enable()
 
 
 async def _watched(
