@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; after `make setup`, `.venv/bin/python -m gridwing` works from here.
 # ARGS are handed on: make demo ARGS="--headless --for 120", make test ARGS="-k ledger".
-.PHONY: setup demo test chaos lint lock asyncapi
+.PHONY: setup demo test chaos fuzz lint lock asyncapi
 
 setup:
 	@tools/setup
@@ -17,6 +17,11 @@ test:
 chaos:
 	@tools/setup
 	@exec .venv/bin/python -m gridwing chaos $(ARGS)
+
+# Coverage-guided fuzzing of everything that reads a device's bytes, for five minutes by default.
+fuzz:
+	@tools/setup --tests
+	@PYTHONPATH=. exec .venv/bin/python tests/fuzz/decoders.py $(or $(ARGS),-max_total_time=300)
 
 lint:
 	@tools/setup --tests

@@ -20,6 +20,7 @@ from services.ingest import compact, dji, frigate, onvif
 from services.ingest.devices import Devices
 from services.ingest.fields import Unreadable
 from services.ingest.heard import Heard
+from services.ingest.misplaced import refuse_gcj02
 
 TOPICS_REMEMBERED = 20_000
 Adapter = Callable[[str, bytes, datetime, Devices], Heard]
@@ -46,8 +47,10 @@ def decode(topic: str, payload: bytes, received_at: datetime, devices: Devices) 
     if adapter is None:
         return Refusal(topic, payload, f"nobody reads the topic {topic}", received_at)
     try:
-        return adapter(topic, payload, received_at, devices)
+        heard = adapter(topic, payload, received_at, devices)
+        refuse_gcj02(topic, heard, devices.stands)
     except (Unreadable, OverflowError, RecursionError) as error:
         if adapter in WITHHELD:
             payload = b"not kept; SHA-256 " + hashlib.sha256(payload).hexdigest().encode()
         return Refusal(topic, payload, str(error), received_at)
+    return heard

@@ -16,6 +16,7 @@ from domain.observation import (
     Telemetry,
     Topology,
 )
+from geo.frames import wgs84_to_gcj02
 from services.ingest.decode import decode
 from services.ingest.devices import Devices
 from services.ingest.fields import UNDATED
@@ -184,6 +185,32 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(
     topic: str, payload: bytes, reason: str
 ) -> None:
     assert reason in refused(topic, payload)
+
+
+def image(offset_m: float = 0.0) -> dict[str, float]:
+    """The GCJ-02 image of the first dock's place, so many metres north of it."""
+    at = wgs84_to_gcj02(DISTRICT.docks[0].position)
+    return {"latitude": at.lat_deg + offset_m / 111_000, "longitude": at.lon_deg}
+
+
+@pytest.mark.parametrize("offset_m", [0.0, 40.0])
+def test_gcj02_where_wgs84_is_declared_is_known_by_the_docks_place(offset_m: float) -> None:
+    told = image(offset_m)
+    dock = {"timestamp": STAMP, "gateway": DOCK, "data": told}
+    idle = {"timestamp": STAMP, "gateway": DOCK, "data": {**told, "mode_code": 0}}
+    ours = {"at": STAMP, **told, "phase": "idle"}
+    for topic, body in (
+        (f"thing/product/{DOCK}/osd", dock),
+        (OSD, idle),
+        (f"gridwing/telemetry/{DRONE}", [{"at": STAMP}, ours]),
+    ):
+        assert "GCJ-02 would put it" in refused(topic, body)
+
+
+def test_an_aircraft_may_fly_where_gcj02_would_put_its_dock() -> None:
+    assert aircraft(**image(), mode_code=5).position is not None
+    assert aircraft(**image()).position is not None
+    assert aircraft(**image(100.0), mode_code=0).position is not None
 
 
 TOPICS = [OSD, f"thing/product/{DOCK}/events", f"thing/product/{DOCK}/drc/up",
