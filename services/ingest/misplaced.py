@@ -5,7 +5,7 @@ stands still at a place we know, and says it is where GCJ-02 would put that plac
 away; one in flight does not, for it may really be there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from domain.device import DeviceKind
@@ -45,25 +45,20 @@ def stands(places: Iterable[tuple[str, Position, bool]]) -> Stands:
 
 def refuse_gcj02(topic: str, heard: Heard, known: Stands) -> None:
     """Raise Unreadable where a standing device tells the GCJ-02 image of its place."""
-    for sn, lat_deg, lon_deg, idle in _told(topic, heard, known):
-        stand = known[sn]
-        if not (stand.always or idle):
-            continue
-        if distance_m(Position(lat_deg, lon_deg), stand.gcj02) <= NEAR_M:
-            raise Unreadable(
-                f"latitude and longitude are {stand.offset_m:.0f} m from where {sn} stands, just"
-                " where GCJ-02 would put it: have the device tell WGS-84"
-            )
-
-
-def _told(topic: str, heard: Heard, known: Stands) -> Iterator[tuple[str, float, float, bool]]:
-    """Give (serial, latitude, longitude, idle) of everything placed that has a stand."""
     for one in heard.observations:
         if isinstance(one, Telemetry) and one.position is not None and one.device_sn in known:
             idle = one.device_kind is not DeviceKind.DRONE or one.phase is FlightPhase.IDLE
-            yield one.device_sn, one.position.lat_deg, one.position.lon_deg, idle
-    sn = topic.rpartition("/")[2]
-    if heard.samples and sn in known:
+            _refuse(one.device_sn, one.position, idle, known[one.device_sn])
+    if heard.samples and (stand := known.get(sn := topic.rpartition("/")[2])) is not None:
         for sample in heard.samples:
             if sample.latitude is not None and sample.longitude is not None:
-                yield sn, sample.latitude, sample.longitude, sample.phase is FlightPhase.IDLE
+                place = Position(sample.latitude, sample.longitude)
+                _refuse(sn, place, sample.phase is FlightPhase.IDLE, stand)
+
+
+def _refuse(sn: str, told: Position, idle: bool, stand: Stand) -> None:
+    if (stand.always or idle) and distance_m(told, stand.gcj02) <= NEAR_M:
+        raise Unreadable(
+            f"latitude and longitude are {stand.offset_m:.0f} m from where {sn} stands, just"
+            " where GCJ-02 would put it: have the device tell WGS-84"
+        )
