@@ -36,6 +36,7 @@ from services.patrol.plan import PatrolGround, Sortie, wayline
 from services.patrol.policy import PatrolPolicy, patience_s
 from services.patrol.store import DroneTakenError, PatrolStore
 from services.patrol.wpml import airframe
+from services.patrol.wpml_check import check
 
 log = structlog.get_logger(__name__)
 
@@ -271,6 +272,11 @@ class Planner:
             wayline=wayline(self._around.ground, drone, flown),
             reason="most_neglected",
         )
+        # No file leaves here that a dock would refuse.
+        faults = check(self._around.fold.wayline_file(mission) or b"")
+        if faults:
+            self._say(dock.sn, f"wayline_refused:{faults[0]}")
+            return
         await self._commit(mission, None, None, at)
 
     async def _commit(

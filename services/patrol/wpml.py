@@ -1,14 +1,13 @@
 """A mission's wayline as a DJI KMZ: wpmz/template.kml and wpmz/waylines.wpml.
 
 Element names, enumerations and ranges: DJI Cloud API, WPML reference (namespace 1.0.6, as aircraft
-write it). The dock flies waylines.wpml; the template lets a person open the route in Pilot 2.
-The bytes depend only on the mission, so a refolded mission has the same fingerprint.
+write it); `wpml_check` holds files against it. The dock flies waylines.wpml; the template lets a
+person open the route in Pilot 2. The bytes depend only on the mission, so a refolded mission has
+the same fingerprint.
 """
 
 import hashlib
-import io
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -16,12 +15,12 @@ from xml.sax.saxutils import escape
 from domain.mission import Mission, Waypoint
 from geo.frames import LocalFrame
 from geo.routes import FlightModel, Point, corner_reach_m
+from services.patrol.wpml_read import TEMPLATE, WAYLINES, zipped
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<kml xmlns="http://www.opengis.net/kml/2.2" xmlns:wpml="http://www.dji.com/wpmz/1.0.6">\n'
 )
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _SPEED_LIMIT_M_S = 15.0
 _TAKE_OFF_SECURITY_M = 30.0
 _STOP = "toPointAndStopWithDiscontinuityCurvature"
@@ -45,7 +44,13 @@ AIRFRAMES = {
     "M3M": Airframe(77, 2, 68),
     "M3D": Airframe(91, 0, 80),
     "M3TD": Airframe(91, 1, 81),
+    "M4E": Airframe(99, 0, 88),
+    "M4T": Airframe(99, 1, 89),
+    "M4D": Airframe(100, 0, 98),
+    "M4TD": Airframe(100, 1, 99),
 }
+"""Cloud API, "Product support": aircraft type and sub-type, and the type of its own camera. Models
+with a choice of cameras (M300, M350, M400) are not among them."""
 
 
 def airframe(model: str) -> Airframe | None:
@@ -58,17 +63,12 @@ def kmz(mission: Mission, frame: Airframe, model: FlightModel) -> bytes:
     points = mission.wayline.waypoints
     if len(points) < 2:
         raise ValueError(f"a wayline needs at least two waypoints, got {len(points)}")
-    files = {
-        "wpmz/template.kml": _template(mission, frame),
-        "wpmz/waylines.wpml": _waylines(mission, frame, model),
-    }
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, text in files.items():
-            entry = zipfile.ZipInfo(name, _ZIP_TIME)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, text)
-    return out.getvalue()
+    return zipped(
+        {
+            TEMPLATE: _template(mission, frame).encode(),
+            WAYLINES: _waylines(mission, frame, model).encode(),
+        }
+    )
 
 
 def fingerprint(data: bytes) -> str:
@@ -77,7 +77,7 @@ def fingerprint(data: bytes) -> str:
 
 
 def _tag(name: str, value: object) -> str:
-    text = f"{value:.7g}" if isinstance(value, float) else escape(str(value))
+    text = f"{value:.12g}" if isinstance(value, float) else escape(str(value))
     return f"<wpml:{name}>{text}</wpml:{name}>"
 
 
@@ -114,11 +114,12 @@ def _speed(speed_m_s: float) -> float:
     return min(speed_m_s, _SPEED_LIMIT_M_S)
 
 
-def _heading(mode: str = "followWayline") -> str:
+def _heading(name: str, yaw_deg: float | None = None) -> str:
+    """The nose along the path, or turned evenly to a yaw of the waypoint's own."""
     return _block(
-        "waypointHeadingParam" if mode == "followWayline" else "globalWaypointHeadingParam",
-        _tag("waypointHeadingMode", "followWayline"),
-        _tag("waypointHeadingAngle", 0),
+        name,
+        _tag("waypointHeadingMode", "followWayline" if yaw_deg is None else "smoothTransition"),
+        _tag("waypointHeadingAngle", 0 if yaw_deg is None else math.remainder(yaw_deg, 360.0)),
         _tag("waypointPoiPoint", "0.000000,0.000000,0.000000"),
         _tag("waypointHeadingPathMode", "followBadArc"),
     )
@@ -126,7 +127,7 @@ def _heading(mode: str = "followWayline") -> str:
 
 def _point(waypoint: Waypoint) -> str:
     lon, lat = waypoint.position.lon_deg, waypoint.position.lat_deg
-    return f"<Point><coordinates>{lon:.8f},{lat:.8f}</coordinates></Point>"
+    return f"<Point><coordinates>{lon:.10f},{lat:.10f}</coordinates></Point>"
 
 
 def _template(mission: Mission, frame: Airframe) -> str:
@@ -140,7 +141,8 @@ def _template(mission: Mission, frame: Airframe) -> str:
         + _tag("ellipsoidHeight", p.height_rel_m)
         + _tag("height", p.height_rel_m)
         + _tag("useGlobalSpeed", 1)
-        + _tag("useGlobalHeadingParam", 1)
+        + _tag("useGlobalHeadingParam", int(p.yaw_deg is None))
+        + ("" if p.yaw_deg is None else _heading("waypointHeadingParam", p.yaw_deg))
         + _tag("useGlobalTurnParam", 1)
         + _tag("useStraightLine", 1)
         + _tag("gimbalPitchAngle", p.gimbal_pitch_deg)
@@ -160,11 +162,12 @@ def _template(mission: Mission, frame: Airframe) -> str:
         + _tag("autoFlightSpeed", _speed(points[0].speed_m_s))
         + _tag("globalHeight", points[0].height_rel_m)
         + _tag("gimbalPitchMode", "usePointSetting")
-        + _heading("global")
+        + _heading("globalWaypointHeadingParam")
         + _tag("globalWaypointTurnMode", _STOP)
         + _tag("globalUseStraightLine", 1)
         + "\n"
         + "".join(places)
+        + _block("payloadParam", _tag("payloadPositionIndex", 0), _tag("imageFormat", "wide"))
         + "</Folder>"
     )
     times = _tag("createTime", made_ms) + _tag("updateTime", made_ms)
@@ -181,10 +184,10 @@ def _waylines(mission: Mission, frame: Airframe, model: FlightModel) -> str:
         + _tag("index", i)
         + _tag("executeHeight", p.height_rel_m)
         + _tag("waypointSpeed", _speed(p.speed_m_s))
-        + _heading()
+        + _heading("waypointHeadingParam", p.yaw_deg)
         + turns[i]
         + _tag("useStraightLine", 1)
-        + _actions(i, p, len(points))
+        + _actions(i, points)
         + "</Placemark>\n"
         for i, p in enumerate(points)
     ]
@@ -225,20 +228,24 @@ def _turns(points: Sequence[Waypoint], model: FlightModel) -> list[str]:
             _block(
                 "waypointTurnParam",
                 _tag("waypointTurnMode", "coordinateTurn" if passes else _STOP),
-                _tag("waypointTurnDampingDist", round(reach_m, 2) if passes else 0.2),
+                # Cut, not rounded: two neighbours' reaches stay below the leg they share.
+                _tag("waypointTurnDampingDist", math.floor(reach_m * 100) / 100 if passes else 0.2),
             )
         )
     return turns
 
 
-def _actions(index: int, waypoint: Waypoint, count: int) -> str:
-    """The camera looks down and records from the first waypoint to the last."""
+def _actions(index: int, points: Sequence[Waypoint]) -> str:
+    """The camera turns where its pitch changes, and records from the first point to the last."""
     actions: list[str] = []
+    waypoint = points[index]
+    if index == 0 or waypoint.gimbal_pitch_deg != points[index - 1].gimbal_pitch_deg:
+        actions.append(_gimbal(waypoint.gimbal_pitch_deg))
     if index == 0:
-        actions += [_gimbal(waypoint.gimbal_pitch_deg), _record("startRecord")]
+        actions.append(_record("startRecord", _tag("fileSuffix", "patrol")))
     if waypoint.hover_s > 0.0:
         actions.append(_action("hover", _tag("hoverTime", waypoint.hover_s)))
-    if index == count - 1:
+    if index == len(points) - 1:
         actions.append(_record("stopRecord"))
     if not actions:
         return ""
@@ -280,10 +287,11 @@ def _gimbal(pitch_deg: float) -> str:
     )
 
 
-def _record(function: str) -> str:
+def _record(function: str, *more: str) -> str:
     return _action(
         function,
         _tag("payloadPositionIndex", 0),
+        *more,
         _tag("useGlobalPayloadLensIndex", 0),
         _tag("payloadLensIndex", "wide"),
     )

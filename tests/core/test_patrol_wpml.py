@@ -23,56 +23,6 @@ KML = "{http://www.opengis.net/kml/2.2}"
 WPML = "{http://www.dji.com/wpmz/1.0.6}"
 MODEL = FlightModel(12.0, 2.5, 2.0)
 
-ENUMS = {
-    "flyToWaylineMode": {"safely", "pointToPoint"},
-    "finishAction": {"goHome", "noAction", "autoLand", "gotoFirstWaypoint"},
-    "exitOnRCLost": {"goContinue", "executeLostAction"},
-    "executeRCLostAction": {"goBack", "landing", "hover"},
-    "executeHeightMode": {"WGS84", "relativeToStartPoint", "realTimeFollowSurface"},
-    "waypointHeadingMode": {
-        "followWayline",
-        "manually",
-        "fixed",
-        "smoothTransition",
-        "towardPOI",
-    },
-    "waypointHeadingPathMode": {"clockwise", "counterClockwise", "followBadArc"},
-    "waypointTurnMode": {
-        "coordinateTurn",
-        "toPointAndStopWithDiscontinuityCurvature",
-        "toPointAndStopWithContinuityCurvature",
-        "toPointAndPassWithContinuityCurvature",
-    },
-    "templateType": {"waypoint", "mapping2d", "mapping3d", "mappingStrip"},
-    "heightMode": {"EGM96", "relativeToStartPoint", "aboveGroundLevel", "realTimeFollowSurface"},
-    "positioningType": {"GPS", "RTKBaseStation", "QianXun", "Custom"},
-    "gimbalPitchMode": {"manual", "usePointSetting"},
-    "actionGroupMode": {"sequence"},
-    "actionTriggerType": {
-        "reachPoint",
-        "betweenAdjacentPoints",
-        "multipleTiming",
-        "multipleDistance",
-    },
-    "actionActuatorFunc": {"gimbalRotate", "startRecord", "stopRecord", "hover", "takePhoto"},
-    "gimbalRotateMode": {"absoluteAngle"},
-    "gimbalHeadingYawBase": {"north"},
-}
-RANGES = {
-    "takeOffSecurityHeight": (8.0, 1500.0),
-    "globalTransitionalSpeed": (0.1, 15.0),
-    "autoFlightSpeed": (0.1, 15.0),
-    "waypointSpeed": (0.1, 15.0),
-    "waypointHeadingAngle": (-180.0, 180.0),
-    "gimbalPitchRotateAngle": (-90.0, 30.0),
-    "payloadPositionIndex": (0, 2),
-    "templateId": (0, 65535),
-    "waylineId": (0, 65535),
-    "executeHeight": (2.0, 1500.0),
-    "globalRTHHeight": (2.0, 1500.0),
-}
-
-
 def patrol() -> Mission:
     scene = district(cells=6)
     ground = PatrolGround(scene, PatrolPolicy())
@@ -92,22 +42,6 @@ def text(element: ET.Element, name: str) -> str:
     assert found is not None, f"{name} is missing"
     assert found.text, f"{name} is empty"
     return found.text
-
-
-@pytest.mark.parametrize("name", ["wpmz/template.kml", "wpmz/waylines.wpml"])
-def test_every_value_lies_in_its_enumeration_or_range(name: str) -> None:
-    root = parsed(kmz(patrol(), AIRFRAMES["M3TD"], MODEL), name)
-    checked = 0
-    for element in root.iter():
-        tag = element.tag.removeprefix(WPML)
-        if tag in ENUMS:
-            assert element.text in ENUMS[tag], (tag, element.text)
-            checked += 1
-        if tag in RANGES:
-            low, high = RANGES[tag]
-            assert low <= float(element.text or "nan") <= high, (tag, element.text)
-            checked += 1
-    assert checked > 10
 
 
 @pytest.mark.parametrize("name", ["wpmz/template.kml", "wpmz/waylines.wpml"])
