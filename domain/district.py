@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from domain.clearance import StandingApproval
 from domain.device import Camera, Dock, Drone
 from domain.place import Airspace, Community, GridCell, PoliceGrid, Position, Site, Zone
 from domain.responder import Responder
@@ -26,3 +27,4 @@ class District:
     drones: tuple[Drone, ...]
     cameras: tuple[Camera, ...]
     responders: tuple[Responder, ...]
+    approvals: tuple[StandingApproval, ...] = ()

@@ -2,18 +2,20 @@
 
 No personal data, free text or evidence bytes stand here: ids and content hashes only.
 Streams: hazard/<id> look/<mission> device/<sn> cell/<code> flight/<id> mission/<id> incident/<id>
-erasure/<ref>.
+erasure/<ref> ground_stop/<district> airspace/<code> application/<id> control/<drone_sn>.
+A person's own words are an erasable body; `note_ref` names it.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from domain.clearance import FlightApplication
 from domain.hazard import Hazard, HazardKind, Severity
 from domain.incident import CloseOutcome, VerifiedBy
 from domain.mission import LookOutcome, Mission, MissionOutcome, MissionPurpose
 from domain.observation import EventSeverity, EventState
-from domain.place import ErrorEllipse, Position
+from domain.place import Airspace, ErrorEllipse, Position
 from domain.responder import Force
 
 
@@ -158,7 +160,7 @@ class MissionStepIntended:
     """patrol: about to send a command whose loss must never be answered by sending it twice.
 
     `step` is prepare, execute, takeoff_to_point, fly_to_point, pause, recovery or return_home;
-    `transaction_id` is the tid the command will carry.
+    `transaction_id` is the tid the command will carry; `lease` the fencing token of the commander.
     """
 
     KIND: ClassVar[str] = "mission.step_intended"
@@ -167,6 +169,7 @@ class MissionStepIntended:
     dock_sn: str
     step: str
     transaction_id: str
+    lease: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,119 @@ class MissionEnded:
     mission_id: str
     outcome: MissionOutcome
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissionOrdered:
+    """A flight is told to pause, resume or return_home: by a person, or by a rule of recall.
+
+    `by` is the account, or patrol; `where` the airspace the rule met. Stream mission/<id>.
+    """
+
+    KIND: ClassVar[str] = "mission.ordered"
+    SCHEMA: ClassVar[int] = 1
+    mission_id: str
+    order: str
+    by: str
+    reason: str
+    where: str | None = None
+    note_ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroundStopOrdered:
+    """A person stopped all take-offs; `all_home` calls home what flies. Stream ground_stop/<id>."""
+
+    KIND: ClassVar[str] = "ground_stop.ordered"
+    SCHEMA: ClassVar[int] = 1
+    all_home: bool
+    reason: str
+    note_ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroundStopLifted:
+    KIND: ClassVar[str] = "ground_stop.lifted"
+    SCHEMA: ClassVar[int] = 1
+    reason: str
+    note_ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AirspaceAnnounced:
+    """A temporary zone was made known. Stream airspace/<code>."""
+
+    KIND: ClassVar[str] = "airspace.announced"
+    SCHEMA: ClassVar[int] = 1
+    airspace: Airspace
+
+
+@dataclass(frozen=True, slots=True)
+class AirspaceWithdrawn:
+    KIND: ClassVar[str] = "airspace.withdrawn"
+    SCHEMA: ClassVar[int] = 1
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationFiled:
+    """A flight application went to the authority. Stream application/<id>."""
+
+    KIND: ClassVar[str] = "application.filed"
+    SCHEMA: ClassVar[int] = 1
+    application: FlightApplication
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationDecided:
+    """What the authority said; `number` is its own."""
+
+    KIND: ClassVar[str] = "application.decided"
+    SCHEMA: ClassVar[int] = 1
+    application_id: str
+    approved: bool
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOffConfirmed:
+    """The authority confirmed take-offs between two times, reported to it at `reported_at`."""
+
+    KIND: ClassVar[str] = "application.take_off_confirmed"
+    SCHEMA: ClassVar[int] = 1
+    application_id: str
+    from_at: datetime
+    until_at: datetime
+    reported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationWithdrawn:
+    KIND: ClassVar[str] = "application.withdrawn"
+    SCHEMA: ClassVar[int] = 1
+    application_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTaken:
+    """A person took a drone; automatic commands to it stop. Stream control/<drone_sn>."""
+
+    KIND: ClassVar[str] = "control.taken"
+    SCHEMA: ClassVar[int] = 1
+    drone_sn: str
+    reason: str
+    note_ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlReleased:
+    KIND: ClassVar[str] = "control.released"
+    SCHEMA: ClassVar[int] = 1
+    drone_sn: str
+    reason: str
+    note_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +545,17 @@ Event = (
     | LookStarted
     | MissionDiverted
     | MissionEnded
+    | MissionOrdered
+    | GroundStopOrdered
+    | GroundStopLifted
+    | AirspaceAnnounced
+    | AirspaceWithdrawn
+    | ApplicationFiled
+    | ApplicationDecided
+    | TakeOffConfirmed
+    | ApplicationWithdrawn
+    | ControlTaken
+    | ControlReleased
     | IncidentReported
     | IncidentFused
     | IncidentFiled

@@ -1,6 +1,7 @@
 """Where things are: WGS-84 positions, areas, and the units that divide a district."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 Ring = tuple[tuple[float, float], ...]
@@ -93,16 +94,42 @@ class AirspaceKind(StrEnum):
     TEMPORARY = "temporary"
 
 
+class HeightReference(StrEnum):
+    """What heights count from: the ground below (真高), or the WGS-84 ellipsoid."""
+
+    AGL = "agl"
+    ELLIPSOID = "ellipsoid"
+
+
 @dataclass(frozen=True, slots=True)
 class Airspace:
-    """A volume of controlled airspace; heights are true heights above ground in metres."""
+    """A volume of controlled airspace, closed from `valid_from` up to `valid_to` (None: no end).
+
+    Raises ValueError when floor or times are the wrong way round.
+    """
 
     code: str
     name: str
     kind: AirspaceKind
     area: Area
-    floor_agl_m: float
-    ceiling_agl_m: float
+    floor_m: float
+    ceiling_m: float
+    height_reference: HeightReference = HeightReference.AGL
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not self.floor_m < self.ceiling_m:
+            raise ValueError(
+                f"floor_m must lie below ceiling_m, got {self.floor_m!r} and {self.ceiling_m!r}"
+            )
+        if self.valid_from and self.valid_to and not self.valid_from < self.valid_to:
+            raise ValueError(f"valid_to must come after valid_from, got {self.valid_to}")
+
+    def active_between(self, start: datetime, end: datetime) -> bool:
+        """Tell whether it is closed at any moment from `start` to `end`."""
+        begun = self.valid_from is None or self.valid_from <= end
+        return begun and (self.valid_to is None or self.valid_to > start)
 
 
 class ZoneKind(StrEnum):

@@ -53,6 +53,9 @@ from services.ingest.watch import run as run_watch
 from services.patrol.api import router as patrol_router
 from services.patrol.loop import run as run_patrol
 from services.patrol.policy import PatrolPolicy
+from services.patrol.sky_api import sky_router
+from services.patrol.sky_desk import SkyDesk
+from services.patrol.sky_rules import load_sky_rules
 from services.patrol.store import PostgresPatrolStore, wayline_key
 
 log = structlog.get_logger(__name__)
@@ -224,6 +227,8 @@ async def web(settings: Settings) -> None:
     async with ground(settings, database_url) as on:
         await refuse_powerful_role(on.pool)
         desk = Desk(on.ledger, PostgresAlertStore(on.pool), on.district, on.clock, load_rules())
+        flights = PostgresPatrolStore(on.pool)
+        sky_desk = SkyDesk(on.ledger, flights, on.district, on.clock, load_sky_rules())
         deps = Deps(
             accounts=Accounts(on.pool),
             ledger=on.ledger,
@@ -234,7 +239,8 @@ async def web(settings: Settings) -> None:
             routers=(
                 ingest_router(on.pool, current_principal),
                 alerts_router(desk, current_principal),
-                patrol_router(PostgresPatrolStore(on.pool), current_principal, on.clock),
+                patrol_router(flights, current_principal, on.clock),
+                sky_router(sky_desk, current_principal),
             ),
             blur=load_blur().blur,
             pages=PAGES if PAGES.is_dir() else None,

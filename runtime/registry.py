@@ -53,4 +53,10 @@ _NEWEST = "SELECT district::text FROM registry ORDER BY version DESC LIMIT 1"
 def _district(row: tuple[Any, ...] | None) -> District:
     if row is None:
         raise NoDistrict("no district is registered: `gridwing grid import FILE` registers one")
-    return from_plain(District, json.loads(row[0]))
+    plain = json.loads(row[0])
+    for airspace in plain.get("airspaces", ()):
+        # Districts stored before heights had a reference.
+        for name in ("floor", "ceiling"):
+            if f"{name}_agl_m" in airspace:
+                airspace[f"{name}_m"] = airspace.pop(f"{name}_agl_m")
+    return from_plain(District, plain)

@@ -7,6 +7,7 @@ says so (`District.schematic`). Equal seeds give equal districts.
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import atan2, cos, degrees, radians, sin
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from shapely import LineString, Polygon, STRtree, box, union_all
 from shapely.geometry import Point
 from shapely.geometry.base import BaseGeometry
 
+from domain.clearance import ApplicationKind, FlightApplication, StandingApproval
 from domain.device import Camera, Dock, Drone
 from domain.district import District
 from domain.place import (
@@ -77,6 +79,7 @@ def generate(seed: int = 7, camera_address: CameraAddress = on_the_bus) -> Distr
         drones=drones,
         cameras=_cameras(random, frame, town, camera_address),
         responders=_responders(random, frame, cells, police),
+        approvals=_approvals(drones),
     )
 
 
@@ -238,6 +241,20 @@ def _airspaces(frame: LocalFrame) -> tuple[Airspace, ...]:
         )
         for i, (name, x, y, r) in enumerate(_NO_FLY_M, 1)
     )
+
+
+def _approvals(drones: tuple[Drone, ...]) -> tuple[StandingApproval, ...]:
+    """A simulated standing approval: a long-term one whose take-off confirmation stands."""
+    asked = FlightApplication(
+        "application-simulated",
+        ApplicationKind.LONG_TERM,
+        tuple(d.sn for d in drones if d.docked),
+        datetime(2020, 1, 1, tzinfo=UTC),
+        datetime(2100, 1, 1, tzinfo=UTC),
+        120.0,
+        confirmation_needed=False,
+    )
+    return (StandingApproval("SIM-0001", asked),)
 
 
 _SITE_NAMES = {

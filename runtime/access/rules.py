@@ -7,6 +7,7 @@ from domain.responder import Dispatch, Responder
 from runtime.access.principal import FIELD_ROLES, Principal, Role
 
 DESK = frozenset({Role.OPERATOR, Role.DISPATCHER, Role.ADMINISTRATOR})
+SUPERVISORS = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 WATCHERS = DESK | {Role.ENGINEER, Role.AUDITOR}
 EVERYBODY = frozenset(Role)
 
@@ -31,6 +32,13 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "evidence.write": EVERYBODY - {Role.AUDITOR},
     "mission.read": WATCHERS,
     "mission.command": DESK,
+    "sky.read": WATCHERS,
+    "flight.stop": DESK | {Role.ENGINEER},
+    "flight.lift": SUPERVISORS,
+    "drone.control": DESK,
+    "airspace.announce": DESK,
+    "application.file": DESK,
+    "application.decide": SUPERVISORS,
     "track.read": WATCHERS,
 }
 

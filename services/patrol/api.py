@@ -1,4 +1,4 @@
-"""HTTP for missions: reading them, calling one home, and the wayline files docks fetch."""
+"""HTTP for missions: reading them, and the wayline files docks fetch."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -34,18 +34,6 @@ def router(
         _ask(principal, "mission.read")
         return _shown(await _known(store, mission_id))
 
-    async def return_home(
-        mission_id: str,
-        principal: asking,
-    ) -> dict[str, Any]:
-        _ask(principal, "mission.command")
-        flight = await _known(store, mission_id)
-        if not flight.open:
-            raise HTTPException(409, f"{mission_id} has ended; there is nothing to call home")
-        sortie = flight.carrier_id or mission_id
-        await store.ask_home(sortie, principal.account_id, clock.now())
-        return {"ok": True, "mission_id": sortie}
-
     async def wayline(mission_id: str, key: str = "") -> Response:
         expected = wayline_key(await store.secret(), mission_id)
         data = await store.kmz(mission_id)
@@ -56,7 +44,6 @@ def router(
 
     api.add_api_route("/missions", missions, methods=["GET"])
     api.add_api_route("/missions/{mission_id}", mission, methods=["GET"])
-    api.add_api_route("/missions/{mission_id}/return-home", return_home, methods=["POST"])
     api.add_api_route("/waylines/{mission_id}.kmz", wayline, methods=["GET"])
     return api
 
@@ -102,6 +89,7 @@ def _shown(flight: Flight) -> dict[str, Any]:
         "outcome": to_plain(flight.outcome),
         "reason": flight.reason,
         "steps": to_plain(flight.steps),
+        "ordered": to_plain(flight.ordered),
         "carrier_id": flight.carrier_id,
         "diverted_for": flight.diverted_for,
         "concluded": to_plain(flight.concluded),

@@ -3,7 +3,6 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,16 +13,18 @@ from domain.events import (
     Event,
     LookStarted,
     MissionEnded,
+    MissionOrdered,
     MissionStepAnswered,
     MissionStepIntended,
 )
 from domain.ids import derive
-from domain.mission import Mission, MissionPurpose
-from runtime.clock import Clock
-from runtime.ledger import Ledger, VersionConflict
+from domain.mission import Mission, MissionOutcome, MissionPurpose
+from runtime.ledger import VersionConflict
 from services.patrol.conversation import Conversation
+from services.patrol.departure import Other
 from services.patrol.dock_state import DeviceNow
 from services.patrol.flight import (
+    TAKE_OFFS,
     End,
     Flight,
     GiveUpAnswer,
@@ -35,12 +36,12 @@ from services.patrol.flight import (
     View,
     decide,
 )
-from services.patrol.fold import Fold
 from services.patrol.gate import Stand, airtime_s
 from services.patrol.orders import METHODS, Resource, order
-from services.patrol.plan import PatrolGround
+from services.patrol.permits import NotPermitted, Permits, Wish
 from services.patrol.policy import PatrolPolicy, patience_s
-from services.patrol.store import PatrolStore
+from services.patrol.presence import Presence
+from services.patrol.surroundings import Surroundings
 from services.patrol.wpml import fingerprint
 
 log = structlog.get_logger(__name__)
@@ -49,19 +50,6 @@ ANSWER_TRIES = 20
 _FRESH_NEWS_S = 20.0
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a commander works with; composed once by the loop."""
-
-    ledger: Ledger
-    store: PatrolStore
-    fold: Fold
-    ground: PatrolGround
-    clock: Clock
-    policy: PatrolPolicy
-    wayline_url: Callable[[str], str]
 
 
 def patience(policy: PatrolPolicy, rate: float) -> Patience:
@@ -85,40 +73,55 @@ class Commander:
     def __init__(self, around: Surroundings, conversation: Conversation, spawn: Spawn) -> None:
         self.around = around
         self.patience = patience(around.policy, around.clock.rate)
-        self.devices: dict[str, DeviceNow] = {}
+        self.presence = Presence(around)
+        self.permits = Permits(around, self.presence)
+        self.devices = self.presence.devices
+        self.docks, self.drones = self.presence.docks, self.presence.drones
         self.wake = asyncio.Event()
         self._conversation = conversation
         self._spawn = spawn
         self._in_flight: set[str] = set()
         self._ended_at: dict[str, datetime] = {}
-        district = around.ground.district
-        self.docks = {d.sn: d for d in district.docks}
-        self.drones = {d.sn: d for d in district.drones}
 
     @property
     def stale_s(self) -> float:
         """Clock seconds after which a device's word no longer counts."""
-        policy = self.around.policy
-        return patience_s(policy.osd_stale_s, policy.osd_stale_wall_s, self.around.clock.rate)
+        return self.presence.stale_s
 
     def stand(self, dock: Dock) -> Stand:
-        return Stand(self.devices.get(dock.sn), self.devices.get(dock.drone_sn))
+        return self.presence.stand(dock)
 
     def here(self, drone_sn: str, at: datetime) -> DeviceNow | None:
         """Return an aircraft's state if its position is fresh."""
-        now = self.devices.get(drone_sn)
-        if now is None or now.position is None or now.positioned_at is None:
-            return None
-        return now if (at - now.positioned_at).total_seconds() <= self.stale_s else None
+        return self.presence.here(drone_sn, at)
 
     async def advance(self, flights: Sequence[Flight]) -> None:
-        """Decide and act for every open mission."""
+        """Decide and act for every open mission whose drone this part commands."""
         at = self.around.clock.now()
-        asked = await self.around.store.home_requests()
+        await self.permits.refresh(at)
         by_id = {f.mission.mission_id: f for f in flights}
         for flight in flights:
-            view = await self._view(flight, by_id, asked.get(flight.mission.mission_id), at)
-            await self._act(flight, decide(flight, view, at, self.patience), at)
+            if not self.permits.commands(flight.mission.drone_sn):
+                continue
+            if await self._recalled(flight, at):
+                continue
+            view = await self._view(flight, by_id, at)
+            await self._act(flight, decide(flight, view, at, self.patience), at, flights)
+
+    async def _recalled(self, flight: Flight, at: datetime) -> bool:
+        """Order a flight home, or to hold or go on, where a rule says so."""
+        mission = flight.mission
+        if self.permits.sky.control(mission.drone_sn) is not None:
+            return False
+        ordered = self.permits.recall(flight, at)
+        if ordered is None:
+            return False
+        event = MissionOrdered(
+            mission.mission_id, ordered.order.value, "patrol", ordered.reason, ordered.where
+        )
+        await self.append(mission.mission_id, [event], at, expected=flight.version)
+        log.info("ordered by rule", mission=mission.mission_id, order=event.order, why=event.reason)
+        return True
 
     async def take_late_replies(self, flights: Sequence[Flight]) -> None:
         """Put answers that came after their limit, or after a restart, where they belong."""
@@ -143,10 +146,9 @@ class Commander:
             return None
         return Resource(self.around.wayline_url(flight_id), fingerprint(data))
 
-    async def _view(
-        self, flight: Flight, by_id: dict[str, Flight], asked_by: str | None, at: datetime
-    ) -> View:
+    async def _view(self, flight: Flight, by_id: dict[str, Flight], at: datetime) -> View:
         mission = flight.mission
+        stop, control = self.permits.sky.stop, self.permits.sky.control(mission.drone_sn)
         other_id = flight.carrier_id or flight.diverted_for
         other = by_id.get(other_id) if other_id is not None else None
         if other is None and other_id is not None:
@@ -158,7 +160,8 @@ class Commander:
             over_target=self._over_target(flight, at),
             other=other,
             can_finish=self._can_finish(flight, at),
-            home_asked_by=asked_by,
+            home_asked_by=stop.by if stop is not None and stop.all_home else None,
+            controlled_by=control.by if control is not None else None,
             in_flight=frozenset(self._in_flight),
         )
 
@@ -187,13 +190,16 @@ class Commander:
             return True
         return airtime_s(drone, now.battery_pct, self.around.policy) >= remaining_s(flight)
 
-    async def _act(self, flight: Flight, step: Next, at: datetime) -> None:
+    async def _act(
+        self, flight: Flight, step: Next, at: datetime, flights: Sequence[Flight]
+    ) -> None:
         mission = flight.mission
         match step:
             case None:
                 return
             case Intend():
-                await self._intend(flight, step, at)
+                others = self.permits.others(flights, mission.drone_sn, at)
+                await self._intend(flight, step, others, at)
             case GiveUpAnswer(step=name, transaction_id=tid):
                 answer = MissionStepAnswered(mission.mission_id, name, tid, None)
                 await self.append(mission.mission_id, [answer], at, expected=flight.version)
@@ -233,41 +239,91 @@ class Commander:
         )
         await self.append(mission.mission_id, [started], at, expected=flight.version)
 
-    async def _intend(self, flight: Flight, intent: Intend, at: datetime) -> None:
+    async def _intend(
+        self, flight: Flight, intent: Intend, others: tuple[Other, ...], at: datetime
+    ) -> None:
         """Commit the intent; only who committed it sends, and sends once."""
         mission, step = flight.mission, intent.step
         file = await self.resource(mission.mission_id) if step is Step.PREPARE else None
         count = sum(1 for s in flight.steps if s.step == step)
         tid = derive("tid", mission.mission_id, step.value, str(count))
-        intended = MissionStepIntended(mission.mission_id, mission.dock_sn, step.value, tid)
+        wish = Wish(flight, step, intent.actor, others)
         self._in_flight.add(tid)
-        committed = await self.append(
-            mission.mission_id, [intended], at, actor=intent.actor, expected=flight.version
-        )
+        try:
+            committed = await self._commit_intent(wish, tid, at)
+        except NotPermitted as refusal:
+            self._in_flight.discard(tid)
+            await self._not_permitted(wish, refusal, at)
+            return
         if not committed:
             self._in_flight.discard(tid)
             return
-        self._spawn(self._send(mission, step, tid, file))
+        self._spawn(self._send(mission, step, tid, file, at))
 
-    async def _send(self, mission: Mission, step: Step, tid: str, file: Resource | None) -> None:
+    async def _commit_intent(self, wish: Wish, tid: str, at: datetime) -> bool:
+        """Append the intent under the lease and the sky as they stand in its own transaction."""
+        mission, version = wish.flight.mission, wish.flight.version
+        try:
+            async with self.around.ledger.transaction() as tx:
+                token = await self.permits.check(tx, wish, at)
+                event = MissionStepIntended(
+                    mission.mission_id, mission.dock_sn, wish.step.value, tid, token
+                )
+                stream = f"mission/{mission.mission_id}"
+                await tx.append(
+                    stream, [event], at=at, actor=wish.actor, expected_version=version
+                )
+                await self.around.fold.event(tx, event, at, version + 1)
+        except VersionConflict as conflict:
+            log.info("mission moved on meanwhile", conflict=str(conflict))
+            return False
+        self.wake.set()
+        return True
+
+    async def _not_permitted(self, wish: Wish, refusal: NotPermitted, at: datetime) -> None:
+        """A take-off the gate refuses ends its mission; other commands wait."""
+        mission = wish.flight.mission
+        log.info("not permitted", mission=mission.mission_id, step=wish.step, why=str(refusal))
+        codes = {r.code for r in refusal.why}
+        if wish.step not in TAKE_OFFS or codes & {"lease_lost", "person_in_control"}:
+            return
+        reason = "gate_" + "_and_".join(dict.fromkeys(r.code for r in refusal.why))
+        ended = MissionEnded(mission.mission_id, MissionOutcome.NEVER_FLOWN, reason)
+        await self.append(mission.mission_id, [ended], at, expected=wish.flight.version)
+
+    async def _send(
+        self, mission: Mission, step: Step, tid: str, file: Resource | None, at: datetime
+    ) -> None:
         dock, drone = self.docks[mission.dock_sn], self.drones[mission.drone_sn]
         mission_id, now = mission.mission_id, self.around.clock.now()
-        # Docks refuse an execute time that is 30 s off, so it is told at the last moment.
-        data = order(step, mission, dock, drone, file, now, self.around.policy)
-        result = await self._conversation.ask(
-            dock.sn,
-            METHODS[step],
-            data,
-            tid,
-            derive("bid", mission_id),
-            self.patience.reply_s,
-        )
+        if await self._may_send(mission, at, now):
+            # Docks refuse an execute time that is 30 s off, so it is told at the last moment.
+            data = order(step, mission, dock, drone, file, now, self.around.policy)
+            result = await self._conversation.ask(
+                dock.sn,
+                METHODS[step],
+                data,
+                tid,
+                derive("bid", mission_id),
+                self.patience.reply_s,
+            )
+        else:
+            log.warning("not sent: out of hand since", mission=mission_id, step=step.value)
+            result = None
         log.info("step answered", mission=mission_id, step=step.value, result=result)
         await self._append_surely(
             mission_id, MissionStepAnswered(mission_id, step.value, tid, result)
         )
         self._in_flight.discard(tid)
         self.wake.set()
+
+    async def _may_send(self, mission: Mission, intended_at: datetime, now: datetime) -> bool:
+        """A process that was stopped between intent and sending has lost its say."""
+        policy, rate = self.around.policy, self.around.clock.rate
+        within_s = patience_s(policy.send_within_s, policy.send_within_wall_s, rate)
+        if (now - intended_at).total_seconds() > within_s:
+            return False
+        return await self.permits.still_commands(mission.drone_sn)
 
     async def _append_surely(self, mission_id: str, event: Event) -> None:
         """Append after whatever is there: an answer must not be lost to a conflict."""

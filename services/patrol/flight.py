@@ -18,6 +18,7 @@ from domain.events import (
     LookStarted,
     MissionDiverted,
     MissionEnded,
+    MissionOrdered,
     MissionPlanned,
     MissionStepAnswered,
     MissionStepIntended,
@@ -49,6 +50,15 @@ class Step(StrEnum):
     RETURN_HOME = "return_home"
 
 
+class Order(StrEnum):
+    """What a person, or a rule of recall, tells a flight to do."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETURN_HOME = "return_home"
+
+
+TAKE_OFFS = (Step.EXECUTE, Step.TAKEOFF_TO_POINT)
 _DEPARTURES = (Step.EXECUTE, Step.TAKEOFF_TO_POINT, Step.FLY_TO_POINT)
 
 
@@ -62,6 +72,17 @@ class SentStep:
     intended_at: datetime
     answered_at: datetime | None = None
     result: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The latest order to a flight: by whom and why, and how many steps came before it."""
+
+    order: Order
+    by: str
+    reason: str
+    at: datetime
+    after_steps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,7 @@ class Flight:
     concluded: LookOutcome | None = None
     outcome: MissionOutcome | None = None
     reason: str = ""
+    ordered: Ordered | None = None
 
     @property
     def open(self) -> bool:
@@ -104,6 +126,11 @@ class Flight:
     def since_diversion(self, step: Step) -> SentStep | None:
         """Return the latest step of a kind sent since the patrol was last turned aside."""
         recent = self.steps[self.steps_before_diversion :]
+        return next((s for s in reversed(recent) if s.step == step), None)
+
+    def since_order(self, step: Step) -> SentStep | None:
+        """Return the latest step of a kind sent since the latest order."""
+        recent = self.steps[self.ordered.after_steps if self.ordered else 0 :]
         return next((s for s in reversed(recent) if s.step == step), None)
 
     def pending(self) -> SentStep | None:
@@ -127,6 +154,7 @@ def touched(event: Event) -> tuple[str, ...]:
         case (
             MissionStepIntended()
             | MissionStepAnswered()
+            | MissionOrdered()
             | LookStarted()
             | MissionEnded()
             | LookConcluded()
@@ -161,6 +189,11 @@ def evolve(flight: Flight, event: Event, at: datetime) -> Flight:
                 released_cells=event.released_cells,
                 changed_at=at,
             )
+        case MissionOrdered():
+            ordered = Ordered(
+                Order(event.order), event.by, event.reason, at, after_steps=len(flight.steps)
+            )
+            return replace(flight, ordered=ordered)
         case LookStarted():
             return replace(
                 flight, look_started_at=at, look_deadline_at=event.deadline_at, changed_at=at
@@ -267,7 +300,8 @@ class View:
 
     `dock_idle_since` is None unless the dock is heard and idle with its aircraft inside; `other`
     is the carrier of a look that rides on a patrol, or the look a patrol is turned aside for;
-    `in_flight` are the transactions whose answers this process is waiting for.
+    `in_flight` are the transactions whose answers this process is waiting for. `home_asked_by`
+    called everything home; `controlled_by` has the drone in hand, and automatic steps stop.
     """
 
     dock_idle_since: datetime | None = None
@@ -275,6 +309,7 @@ class View:
     other: Flight | None = None
     can_finish: bool = True
     home_asked_by: str | None = None
+    controlled_by: str | None = None
     in_flight: frozenset[str] = frozenset()
 
 
@@ -324,13 +359,39 @@ def decide(flight: Flight, view: View, at: datetime, patience: Patience) -> Next
         return ended
     if pending is not None:
         return None
-    if view.home_asked_by is not None and flight.airborne() and not _homeward(flight):
-        return _home(flight, at, patience, view.home_asked_by)
+    told = _told(flight, view, at, patience)
+    if not isinstance(told, _Free):
+        return told
     if flight.mission.purpose is MissionPurpose.PATROL:
         return _patrol(flight, view, at, patience)
     if flight.carrier_id is not None:
         return _carried_look(flight, view, at, patience)
     return _look(flight, view, at, patience)
+
+
+class _Free:
+    """Nobody has told the flight anything that still holds."""
+
+
+def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next | _Free:
+    """What was ordered comes before what was planned; a drone in a person's hand does only that."""
+    ordered = flight.ordered
+    homeward = ordered is not None and ordered.order is Order.RETURN_HOME
+    asked_by = view.home_asked_by or (ordered.by if ordered and homeward else None)
+    if asked_by is not None and flight.carrier_id is None:
+        if flight.airborne():
+            return None if _homeward(flight) else _home(flight, at, patience, asked_by)
+        if not any(s.step in TAKE_OFFS for s in flight.steps):
+            return End(MissionOutcome.CANCELLED, "called_home")
+    if ordered is not None and ordered.order is Order.PAUSE and flight.airborne():
+        wanted = flight.state is MissionState.FLYING and flight.since_order(Step.PAUSE) is None
+        return Intend(Step.PAUSE, ordered.by) if wanted else None
+    resumed = ordered is not None and ordered.order is Order.RESUME and flight.airborne()
+    if ordered is not None and resumed and flight.status == "paused":
+        if flight.since_order(Step.RECOVERY) is None:
+            return Intend(Step.RECOVERY, ordered.by)
+        return None
+    return None if view.controlled_by is not None else _Free()
 
 
 def _ended(flight: Flight, view: View, at: datetime, patience: Patience) -> End | None:
@@ -443,7 +504,9 @@ def _homeward(flight: Flight) -> bool:
 
 def _home(flight: Flight, at: datetime, patience: Patience, actor: str = "patrol") -> Next:
     """Ask the aircraft home, again after a while if the dock refused or did not answer."""
-    asked: Sequence[SentStep] = [s for s in flight.steps if s.step == Step.RETURN_HOME]
+    told = flight.ordered
+    since = told.after_steps if told is not None and told.order is Order.RETURN_HOME else 0
+    asked: Sequence[SentStep] = [s for s in flight.steps[since:] if s.step == Step.RETURN_HOME]
     if not asked:
         return Intend(Step.RETURN_HOME, actor)
     if asked[-1].result == 0 or len(asked) >= patience.home_tries:

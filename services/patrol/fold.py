@@ -5,6 +5,7 @@ the follower; a stream's version says which of the two came first. Everything el
 follower's alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,6 +29,8 @@ from runtime.ledger import Entry, Transaction
 from services.patrol.flight import Flight, evolve, opened, touched
 from services.patrol.looks import already_wanted, wanted
 from services.patrol.policy import PatrolPolicy
+from services.patrol.sky import STREAMS, SkyRow
+from services.patrol.sky import evolve as evolve_sky
 from services.patrol.store import PatrolStore
 from services.patrol.wpml import airframe, kmz
 
@@ -47,6 +50,9 @@ class Fold:
     async def entry(self, tx: Transaction, entry: Entry) -> None:
         """Apply one ledger entry (the follower's handler)."""
         stream, _, _ = entry.stream.partition("/")
+        if stream in STREAMS:
+            await self.sky(tx, entry.stream, [entry.event], entry.actor, entry.at, entry.version)
+            return
         version = entry.version if stream == "mission" else None
         await self.event(tx, entry.event, entry.at, version)
         match entry.event:
@@ -66,6 +72,24 @@ class Fold:
                         await self._store.drop_look(tx, look.look_id)
             case _:
                 pass
+
+    async def sky(
+        self,
+        tx: Transaction,
+        stream: str,
+        events: Sequence[Event],
+        actor: str,
+        at: datetime,
+        version: int,
+    ) -> None:
+        """Apply events of one stream of the sky; `version` is the last one's place in it."""
+        row = await self._store.sky.row(stream, tx)
+        if version != row.version + len(events):
+            return
+        state = row.state
+        for event in events:
+            state = evolve_sky(state, event, actor, at)
+        await self._store.sky.put(tx, SkyRow(stream, version, state))
 
     async def event(self, tx: Transaction, event: Event, at: datetime, version: int | None) -> None:
         """Apply one event to the flights it touches; `version` is its place in mission/<id>."""

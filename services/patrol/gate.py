@@ -6,6 +6,7 @@ from datetime import datetime
 from domain.device import Drone
 from services.patrol.dock_state import DeviceNow
 from services.patrol.policy import PatrolPolicy
+from services.patrol.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +38,37 @@ def battery_after_pct(
     return battery_pct - 100.0 * used_s / drone.endurance_s
 
 
-def refusals(stand: Stand, at: datetime, stale_s: float, policy: PatrolPolicy) -> tuple[str, ...]:
-    """Return why a take-off is refused now; empty means ready."""
+def refusals(
+    stand: Stand, at: datetime, stale_s: float, policy: PatrolPolicy, *, prepared: bool = False
+) -> tuple[Refusal, ...]:
+    """Return why dock, aircraft and weather refuse a take-off now; empty means ready.
+
+    A dock that has `prepared` a flight may no longer call itself idle.
+    """
     dock = stand.dock
     if dock is None or (at - dock.heard_at).total_seconds() > stale_s:
-        return ("dock_silent",)
+        return (Refusal("dock_silent", "dock", "see to the dock's power and its link"),)
     battery = stand.battery_pct()
+    least, wind, rain = policy.start_battery_pct, dock.wind_m_s or 0.0, dock.rain_level or 0
     checks = (
-        ("dock_not_idle", dock.idle_since is None),
-        ("battery_unknown", battery is None),
-        ("battery_low", battery is not None and battery < policy.start_battery_pct),
-        ("wind_over_limit", (dock.wind_m_s or 0.0) > policy.wind_limit_m_s),
-        ("rain_over_limit", (dock.rain_level or 0) > policy.rain_limit_level),
+        (
+            not prepared and dock.idle_since is None,
+            Refusal("dock_not_idle", "dock", "wait until it is idle with its aircraft inside"),
+        ),
+        (battery is None, Refusal("battery_unknown", "battery", "wait for the dock's next word")),
+        (
+            battery is not None and battery < least,
+            Refusal("battery_low", "battery", f"charge to {least:g} %; it has {battery} %"),
+        ),
+        (
+            wind > policy.wind_limit_m_s,
+            Refusal(
+                "wind_over_limit", "wind", f"{wind:g} m/s; wait for {policy.wind_limit_m_s:g} m/s"
+            ),
+        ),
+        (
+            rain > policy.rain_limit_level,
+            Refusal("rain_over_limit", "rain", "wait until it rains lightly at most"),
+        ),
     )
-    return tuple(reason for reason, stands in checks if stands)
+    return tuple(refusal for stands, refusal in checks if stands)

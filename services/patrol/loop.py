@@ -18,6 +18,7 @@ from domain.district import District
 from domain.events import MissionDiverted, MissionPlanned
 from domain.ids import derive
 from domain.mission import Mission, MissionPurpose, MissionState, Wayline, Waypoint
+from geo.terrain import Terrain
 from runtime.bus import Bus
 from runtime.clock import Clock
 from runtime.database import going_on
@@ -25,16 +26,18 @@ from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
 from runtime.topics import osd
 from services.patrol import divert, schedule
-from services.patrol.commander import Commander, Surroundings, remaining_s
+from services.patrol.commander import Commander, remaining_s
 from services.patrol.conversation import Conversation
 from services.patrol.dock_state import heard
-from services.patrol.flight import Flight, Step, touched
+from services.patrol.flight import Flight, Order, Step, touched
 from services.patrol.fold import Fold
 from services.patrol.gate import refusals
 from services.patrol.looks import WantedLook, in_order, may_divert
 from services.patrol.plan import PatrolGround, Sortie, wayline
 from services.patrol.policy import PatrolPolicy, patience_s
+from services.patrol.sky import STREAMS
 from services.patrol.store import DroneTakenError, PatrolStore
+from services.patrol.surroundings import Surroundings
 from services.patrol.wpml import airframe
 from services.patrol.wpml_check import check
 
@@ -52,11 +55,15 @@ async def run(
     clock: Clock,
     policy: PatrolPolicy,
     wayline_url: Callable[[str], str],
+    *,
+    slot: str = "0",
+    terrain: Terrain | None = None,
 ) -> None:
-    """Run until cancelled. `wayline_url` gives the address of a mission's KMZ for its dock."""
+    """Run until cancelled. `wayline_url` gives the address of a mission's KMZ for its dock;
+    `slot` names this part among several: each drone is commanded by one of them."""
     fold = Fold(store, district, policy)
-    ground = PatrolGround(district, policy)
-    around = Surroundings(ledger, store, fold, ground, clock, policy, wayline_url)
+    ground = PatrolGround(district, policy, terrain)
+    around = Surroundings(ledger, store, fold, ground, clock, policy, wayline_url, slot)
     async with asyncio.TaskGroup() as tasks:
         conversation = Conversation(bus, clock, policy.late_replies_limit)
         commander = Commander(around, conversation, tasks.create_task)
@@ -70,7 +77,9 @@ async def run(
 
 async def _fold_and_wake(fold: Fold, wake: asyncio.Event, tx: Transaction, entry: Entry) -> None:
     await fold.entry(tx, entry)
-    if touched(entry.event) or entry.kind in ("hazard.raised", "incident.verification_requested"):
+    kinds = ("hazard.raised", "incident.verification_requested")
+    stream, _, _ = entry.stream.partition("/")
+    if touched(entry.event) or entry.kind in kinds or stream in STREAMS:
         tx.after_commit(wake.set)
 
 
@@ -194,13 +203,13 @@ class Planner:
         found = []
         for dock in commander.docks.values():
             drone = commander.drones.get(dock.drone_sn)
-            if drone is None or drone.sn in busy:
+            if drone is None or drone.sn in busy or not commander.permits.commands(drone.sn):
                 continue
             stand = commander.stand(dock)
             why = refusals(stand, at, commander.stale_s, self._around.policy)
             battery = stand.battery_pct()
             if why or battery is None:
-                self._say(dock.sn, " ".join(why))
+                self._say(dock.sn, " ".join(refusal.code for refusal in why))
                 continue
             home = self._around.ground.docks[dock.sn]
             found.append(divert.Candidate(dock.sn, drone, home, home, battery))
@@ -217,6 +226,9 @@ class Planner:
                 and flight.current_step in _ON_WAYLINE_STEPS
                 and flight.pending() is None
                 and flight.last(Step.RETURN_HOME) is None
+                and (flight.ordered is None or flight.ordered.order is Order.RESUME)
+                and commander.permits.sky.control(flight.mission.drone_sn) is None
+                and commander.permits.commands(flight.mission.drone_sn)
             )
             now = commander.here(flight.mission.drone_sn, at)
             if not on_way or now is None or now.position is None or now.battery_pct is None:
@@ -243,7 +255,11 @@ class Planner:
         at: datetime,
     ) -> None:
         candidate, policy = choice.candidate, self._around.policy
-        point = Waypoint(look.target, policy.look_height_agl_m, candidate.drone.cruise_m_s)
+        ground = self._around.ground
+        dock = self._commander.docks[candidate.dock_sn]
+        target = ground.local(look.target)
+        height_m = ground.height_rel_m(dock, target, policy.look_height_agl_m)
+        point = Waypoint(look.target, height_m, candidate.drone.cruise_m_s)
         mission = Mission(
             mission_id=look.mission_id(),
             purpose=look.purpose,
@@ -283,8 +299,15 @@ class Planner:
         self, mission: Mission, carrier: Flight | None, choice: divert.Choice | None, at: datetime
     ) -> None:
         """Append the plan, and the diversion it needs, in one transaction; a drone taken or a
-        flight moved on meanwhile leaves nothing behind."""
+        flight moved on meanwhile leaves nothing behind. What could not take off is not planned."""
         around = self._around
+        if carrier is None:
+            permits = self._commander.permits
+            others = permits.others(await around.store.open_flights(), mission.drone_sn, at)
+            why = permits.take_off(mission, others, at)
+            if why:
+                self._say(mission.dock_sn, " ".join(f"{r.code}: {r.cure};" for r in why))
+                return
         try:
             async with around.ledger.transaction() as tx:
                 if carrier is not None and choice is not None:

@@ -71,7 +71,7 @@ def order(
             return _take_off(mission, dock, drone, policy)
         case Step.FLY_TO_POINT:
             target = _target(mission)
-            height_m = dock.height_ellipsoid_m + policy.look_height_agl_m
+            height_m = dock.height_ellipsoid_m + _height_rel_m(mission)
             return {
                 "fly_to_id": mission.mission_id,
                 "max_speed": int(min(15.0, drone.cruise_m_s)),
@@ -87,7 +87,7 @@ def _take_off(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) 
         "flight_id": mission.mission_id,
         "target_latitude": target["latitude"],
         "target_longitude": target["longitude"],
-        "target_height": round(dock.height_ellipsoid_m + policy.look_height_agl_m, 2),
+        "target_height": round(dock.height_ellipsoid_m + _height_rel_m(mission), 2),
         "security_takeoff_height": int(policy.look_height_agl_m),
         "rth_mode": _RTH_PRESET,
         "rth_altitude": int(policy.height_agl_m + _RTH_ABOVE_PATROL_M),
@@ -97,6 +97,11 @@ def _take_off(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) 
         "commander_flight_height": int(policy.look_height_agl_m),
         "max_speed": int(min(15.0, drone.cruise_m_s)),
     }
+
+
+def _height_rel_m(mission: Mission) -> float:
+    """How high over the dock a look is planned; the ground at the target was allowed for."""
+    return mission.wayline.waypoints[0].height_rel_m
 
 
 def _target(mission: Mission) -> dict[str, float]:

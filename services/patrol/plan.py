@@ -10,12 +10,13 @@ from shapely.geometry import MultiPolygon, Polygon
 from domain.device import Dock, Drone
 from domain.district import District
 from domain.mission import Wayline, Waypoint
-from domain.place import Position
+from domain.place import Airspace, Position
 from geo.airspace import closed_ground, open_sky, volumes
 from geo.coverage import NoSweep, Sweep, swath_m, sweep
 from geo.frames import LocalFrame
 from geo.routes import FlightModel, Point, flight_time_s, length_m
 from geo.shapes import local_geometry
+from geo.terrain import FlatTerrain, Terrain
 from services.patrol.policy import PatrolPolicy
 
 _LEFT_OUT_SHARE = 0.001
@@ -51,16 +52,28 @@ class PatrolGround:
     Holds sweeps once worked out; the answers depend only on the district and the policy.
     """
 
-    def __init__(self, district: District, policy: PatrolPolicy) -> None:
+    def __init__(
+        self,
+        district: District,
+        policy: PatrolPolicy,
+        terrain: Terrain | None = None,
+        zones: Sequence[Airspace] = (),
+    ) -> None:
+        """`zones` are closed for now, beside the district's own airspaces; without a terrain
+        model the ground is flat, as low as the lowest dock stands."""
         self.district = district
         self.policy = policy
+        self.zones = tuple(zones)
+        lowest = min((d.height_ellipsoid_m for d in district.docks), default=0.0)
+        self.terrain: Terrain = terrain or FlatTerrain(lowest)
         self.frame = LocalFrame(district.origin)
         self.cells = {c.code: local_geometry(c.area, self.frame) for c in district.cells}
         self.centres = {
             code: (shape.centroid.x, shape.centroid.y) for code, shape in self.cells.items()
         }
         self.docks = {d.sn: self.local(d.position) for d in district.docks}
-        self.volumes = volumes(district.airspaces, self.frame)
+        lasting = [a for a in district.airspaces if a.valid_from is None and a.valid_to is None]
+        self.volumes = volumes([*lasting, *zones], self.frame, self.terrain)
         docks = shapely.MultiPoint(list(self.docks.values()))
         extent = shapely.union_all([docks, *map(shapely.envelope, self.cells.values())])
         self.closed = closed_ground(self.volumes, policy.height_agl_m, policy.sky)
@@ -73,6 +86,11 @@ class PatrolGround:
         """Return a position in local metres."""
         x, y = self.frame.to_local(position.lat_deg, position.lon_deg)
         return (float(x), float(y))
+
+    def height_rel_m(self, dock: Dock, point: Point, height_agl_m: float) -> float:
+        """Return the height above a dock that is `height_agl_m` above the ground at a point."""
+        above_dock_m = self.terrain.height_m(*point) - dock.height_ellipsoid_m
+        return round(height_agl_m + above_dock_m, 2)
 
     def model(self, drone: Drone) -> FlightModel:
         """Return how a drone flies a patrol."""
@@ -176,10 +194,11 @@ def sortie(ground: PatrolGround, dock: Dock, drone: Drone, cells: Sequence[CellP
 
 
 def wayline(ground: PatrolGround, drone: Drone, flown: Sortie) -> Wayline:
-    """Return a sortie as a wayline at the patrol's height, camera straight down.
+    """Return a sortie as a wayline at the patrol's height above ground, camera straight down.
 
     The aircraft climbs above its dock first, so the wayline starts at the second point.
     """
+    dock = next(d for d in ground.district.docks if d.drone_sn == drone.sn)
     points = list(zip(flown.path, flown.marks, strict=True))[1:]
     kept = points[:1]
     for point, mark in points[1:]:
@@ -189,7 +208,7 @@ def wayline(ground: PatrolGround, drone: Drone, flown: Sortie) -> Wayline:
         tuple(
             Waypoint(
                 position=ground.frame.to_position(*point),
-                height_rel_m=ground.policy.height_agl_m,
+                height_rel_m=ground.height_rel_m(dock, point, ground.policy.height_agl_m),
                 speed_m_s=drone.cruise_m_s,
                 cell_code=mark,
             )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from domain.hazard import HazardKind
 from geo.airspace import SkyPolicy
+from services.patrol.sky_rules import SkyRules, load_sky_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class PatrolPolicy:
     cells_limit: int = 12
     accel_m_s2: float = 2.5
     corner_cut_m: float = 2.0
-    sky: SkyPolicy = field(default_factory=SkyPolicy)
+    rules: SkyRules = field(default_factory=load_sky_rules)
 
     # Battery and weather
     climb_and_land_s: float = 120.0
@@ -56,6 +57,12 @@ class PatrolPolicy:
     home_tries: int = 3
     home_retry_s: float = 30.0
 
+    # Command: who speaks to a drone, and for how long without renewing it
+    lease_s: float = 60.0
+    lease_wall_s: float = 10.0
+    send_within_s: float = 5.0
+    send_within_wall_s: float = 2.0
+
     # A look
     confirm_kinds: tuple[HazardKind, ...] = (HazardKind.FIRE, HazardKind.SMOKE)
     look_height_agl_m: float = 60.0
@@ -73,6 +80,10 @@ class PatrolPolicy:
     verify_expiry_s: float = 3600.0
     verify_diverts_after_s: float = 900.0
     looks_limit: int = 200
+
+    @property
+    def sky(self) -> SkyPolicy:
+        return self.rules.policy()
 
 
 def patience_s(s: float, wall_s: float, rate: float) -> float:

@@ -1,9 +1,9 @@
-"""Patrol's read tables on PostgreSQL: flights, visits to cells, wanted looks, people's wishes."""
+"""Patrol's read tables on PostgreSQL: flights, visits to cells, wanted looks."""
 
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from runtime.ledger import Transaction
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
 from services.patrol.schedule import CellVisits
+from services.patrol.sky_store import PostgresSkyStore, SkyStore
 
 FLIGHTS_LISTED_LIMIT = 200
 FLIGHTS_READ_LIMIT = 256
@@ -28,6 +29,11 @@ class DroneTakenError(Exception):
 
 class PatrolStore(Protocol):
     """What patrol remembers. Writes take the ledger's transaction and commit with it."""
+
+    @property
+    def sky(self) -> SkyStore:
+        """What stands over the district, and who commands which drone."""
+        ...
 
     async def open_flights(self) -> list[Flight]: ...
 
@@ -65,14 +71,6 @@ class PatrolStore(Protocol):
 
     async def drop_look(self, tx: Transaction, look_id: str) -> None: ...
 
-    async def ask_home(self, mission_id: str, asked_by: str, at: datetime) -> None:
-        """Keep a person's wish that a flight come home; the first to ask is kept."""
-        ...
-
-    async def home_requests(self) -> Mapping[str, str]:
-        """Return who asked which open flight home."""
-        ...
-
     async def secret(self) -> str:
         """Return what wayline addresses are keyed with."""
         ...
@@ -94,6 +92,7 @@ class PostgresPatrolStore:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self.sky: SkyStore = PostgresSkyStore(pool)
 
     async def _rows(self, query: str, params: Sequence[object] = ()) -> list[Any]:
         async with self._pool.connection() as connection:
@@ -159,10 +158,6 @@ class PostgresPatrolStore:
             )
         except psycopg.errors.UniqueViolation as error:
             raise DroneTakenError(mission.drone_sn) from error
-        if not flight.open:
-            await tx.connection.execute(
-                "DELETE FROM patrol_home_request WHERE mission_id = %s", [mission.mission_id]
-            )
 
     async def kmz(self, mission_id: str) -> bytes | None:
         rows = await self._rows("SELECT kmz FROM patrol_flight WHERE mission_id = %s", [mission_id])
@@ -212,17 +207,6 @@ class PostgresPatrolStore:
 
     async def drop_look(self, tx: Transaction, look_id: str) -> None:
         await tx.connection.execute("DELETE FROM patrol_look WHERE look_id = %s", [look_id])
-
-    async def ask_home(self, mission_id: str, asked_by: str, at: datetime) -> None:
-        async with self._pool.connection() as connection:
-            await connection.execute(
-                "INSERT INTO patrol_home_request VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-                [mission_id, asked_by, at],
-            )
-
-    async def home_requests(self) -> Mapping[str, str]:
-        rows = await self._rows("SELECT mission_id, asked_by FROM patrol_home_request")
-        return {str(mission_id): str(asked_by) for mission_id, asked_by in rows}
 
     async def secret(self) -> str:
         return str((await self._rows("SELECT secret FROM patrol_secret"))[0][0])

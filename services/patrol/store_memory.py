@@ -1,6 +1,6 @@
 """Patrol's read tables in memory, for one process and virtual time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -9,6 +9,8 @@ from runtime.ledger import Transaction
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
 from services.patrol.schedule import CellVisits
+from services.patrol.sky_store import SkyStore
+from services.patrol.sky_store_memory import MemorySkyStore
 from services.patrol.store import FLIGHTS_LISTED_LIMIT, DroneTakenError
 
 V = TypeVar("V")
@@ -22,7 +24,7 @@ class MemoryPatrolStore:
         self._kmz: dict[str, bytes] = {}
         self._visits: dict[str, CellVisits] = {}
         self._looks: dict[str, WantedLook] = {}
-        self._home: dict[str, str] = {}
+        self.sky: SkyStore = MemorySkyStore()
 
     async def open_flights(self) -> list[Flight]:
         flights = [f for f in self._flights.values() if f.open]
@@ -55,8 +57,6 @@ class MemoryPatrolStore:
         _set(tx, self._flights, mission.mission_id, flight)
         if kmz is not None:
             _set(tx, self._kmz, mission.mission_id, kmz)
-        if not flight.open:
-            tx.after_commit(lambda: _forget(self._home, mission.mission_id))
 
     async def kmz(self, mission_id: str) -> bytes | None:
         return self._kmz.get(mission_id)
@@ -86,12 +86,6 @@ class MemoryPatrolStore:
     async def drop_look(self, tx: Transaction, look_id: str) -> None:
         _set(tx, self._looks, look_id, None)
 
-    async def ask_home(self, mission_id: str, asked_by: str, at: datetime) -> None:
-        self._home.setdefault(mission_id, asked_by)
-
-    async def home_requests(self) -> Mapping[str, str]:
-        return dict(self._home)
-
     async def secret(self) -> str:
         # Nothing outside this process can fetch from it.
         return "in-process"
@@ -112,7 +106,3 @@ def _set(tx: Transaction, table: dict[str, V], key: str, value: V | None) -> Non
         table.pop(key, None)
     else:
         table[key] = value
-
-
-def _forget(table: dict[str, str], key: str) -> None:
-    table.pop(key, None)

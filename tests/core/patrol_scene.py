@@ -5,11 +5,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shapely.geometry import box
 
+from domain.clearance import ApplicationKind, FlightApplication, StandingApproval
 from domain.device import Dock, Drone
 from domain.district import District
 from domain.events import FlightProgressed
@@ -45,6 +46,20 @@ def no_fly(x0: float, y0: float, x1: float, y1: float) -> Airspace:
     return Airspace("NF1", "学校", AirspaceKind.NO_FLY, area, 0.0, 120.0)
 
 
+def standing(*drone_sns: str) -> StandingApproval:
+    """A year's approval whose take-off confirmation stands."""
+    asked = FlightApplication(
+        "application-standing",
+        ApplicationKind.LONG_TERM,
+        drone_sns,
+        EPOCH - timedelta(days=30),
+        EPOCH + timedelta(days=330),
+        120.0,
+        confirmation_needed=False,
+    )
+    return StandingApproval("ZS-2026-001", asked)
+
+
 def district(docks: int = 1, cells: int = 4, airspaces: tuple[Airspace, ...] = ()) -> District:
     pairs = [dock_and_drone(i + 1, -150.0 + 700.0 * i, -100.0) for i in range(docks)]
     return District(
@@ -65,6 +80,7 @@ def district(docks: int = 1, cells: int = 4, airspaces: tuple[Airspace, ...] = (
         drones=tuple(drone for _, drone in pairs),
         cameras=(),
         responders=(),
+        approvals=(standing(*(drone.sn for _, drone in pairs)),),
     )
 
 

@@ -15,6 +15,7 @@ from domain.events import (
     LookStarted,
     MissionDiverted,
     MissionEnded,
+    MissionOrdered,
     MissionPlanned,
     MissionStepAnswered,
     MissionStepIntended,
@@ -331,7 +332,10 @@ def test_a_person_calls_a_flight_home() -> None:
         async def call() -> None:
             await scene.clock.sleep(60.0)
             flight = (await scene.store.open_flights())[0]
-            await scene.store.ask_home(flight.mission.mission_id, "op-1", scene.clock.now())
+            mission_id, at = flight.mission.mission_id, scene.clock.now()
+            order = MissionOrdered(mission_id, "return_home", "op-1", "weather")
+            async with scene.ledger.transaction() as tx:
+                await tx.append(f"mission/{mission_id}", [order], at=at, actor="op-1")
 
         await scene.play(300.0, call())
         entries = await scene.ledger.read(0, 10_000)
@@ -339,7 +343,7 @@ def test_a_person_calls_a_flight_home() -> None:
         assert asked[0].actor == "op-1"
         ended = await scene.events(MissionEnded)
         assert ended[0].outcome is MissionOutcome.PARTIAL
-        assert await scene.store.home_requests() == {}
+        assert [m for m, _ in scene.docks[0].heard].count("return_home") == 1
 
     run(story())
 

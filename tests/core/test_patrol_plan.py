@@ -218,13 +218,17 @@ def test_each_reason_against_a_take_off(change: dict[str, object], reason: str) 
     dock = ready().dock
     assert dock is not None
     stand = Stand(replace(dock, **change), None)  # type: ignore[arg-type]
-    assert refusals(stand, EPOCH, 30.0, POLICY) == (reason,)
+    (refusal,) = refusals(stand, EPOCH, 30.0, POLICY)
+    assert refusal.code == reason
+    assert refusal.field
+    assert refusal.cure
 
 
 def test_a_silent_dock_is_not_let_go() -> None:
     at = EPOCH + timedelta(seconds=31)
-    assert refusals(ready(), at, 30.0, POLICY) == ("dock_silent",)
-    assert refusals(Stand(None, None), EPOCH, 30.0, POLICY) == ("dock_silent",)
+    silent = refusals(ready(), at, 30.0, POLICY)
+    assert [r.code for r in silent] == ["dock_silent"]
+    assert refusals(Stand(None, None), EPOCH, 30.0, POLICY) == silent
 
 
 def test_fragments_are_merged_and_nonsense_changes_nothing() -> None:

@@ -11,14 +11,19 @@ from domain.events import MissionPlanned
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
 from gridwing.cluster import DatabaseUrls
 from runtime.access import Principal, Role
-from runtime.clock import wall_clock
+from runtime.clock import Clock, wall_clock
 from runtime.database import open_pool
 from runtime.ledger import PostgresLedger
 from services.patrol.api import router
 from services.patrol.flight import opened
+from services.patrol.sky_api import sky_router
+from services.patrol.sky_desk import SkyDesk
+from services.patrol.sky_rules import load_sky_rules
 from services.patrol.store import PostgresPatrolStore, wayline_key
-from tests.core.patrol_scene import EPOCH, FRAME
+from tests.core.patrol_scene import EPOCH, FRAME, district
 
+DISTRICT = district(docks=2)
+CLOCK: Clock = replace(wall_clock(), epoch=EPOCH)
 POINTS = tuple(Waypoint(FRAME.to_position(x, 0.0), 90.0, 12.0) for x in (0.0, 80.0))
 MISSION = Mission(
     "m1", MissionPurpose.PATROL, "DOCK1", "DRONE1", EPOCH, ("c1",), Wayline(POINTS, 80.0, 9.0)
@@ -45,6 +50,8 @@ async def web(database_urls: DatabaseUrls) -> AsyncIterator[Web]:
         store = PostgresPatrolStore(pool)
         app = FastAPI()
         app.include_router(router(store, asking, wall_clock()))
+        desk = SkyDesk(PostgresLedger(pool), store, DISTRICT, CLOCK, load_sky_rules())
+        app.include_router(sky_router(desk, asking))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
             yield client, store
@@ -73,14 +80,136 @@ async def test_a_grid_worker_sees_no_missions(web: Web) -> None:
 
 
 async def test_an_operator_calls_a_flight_home(web: Web) -> None:
-    client, store = web
-    found = await client.post("/api/missions/m1/return-home")
-    assert found.json() == {"ok": True, "mission_id": "m1"}
-    assert await store.home_requests() == {"m1": "op-1"}
+    client, _ = web
+    why = {"reason": "weather", "note": "雷暴将至"}
+    found = await client.post("/api/missions/m1/return-home", json=why)
+    assert found.json() == {"ok": True, "stream": "mission/m1", "version": 1}
+    assert (await client.post("/api/missions/m9/return-home")).status_code == 404
+
+
+async def test_a_ground_stop_takes_two_calls_and_is_lifted_by_who_may(web: Web) -> None:
+    client, _ = web
+    body = {"reason": "safety", "all_home": True}
+    shown = await client.post("/api/ground-stop", json=body)
+    assert shown.status_code == 202
+    confirm = shown.json()["confirm"]
+    assert confirm["effect"] == {"in_the_air": [], "taking_off": [], "planned": ["DRONE1"]}
+    assert (await client.get("/api/sky")).json()["ground_stop"] is None
+    wrong = await client.post("/api/ground-stop", json={**body, "token": "1.ff"})
+    assert (wrong.status_code, wrong.json()["code"]) == (409, "bad_token")
+    # A token for one thing does not confirm another.
+    other = {**body, "all_home": False, "token": confirm["token"]}
+    assert (await client.post("/api/ground-stop", json=other)).json()["code"] == "bad_token"
+    done = await client.post("/api/ground-stop", json={**body, "token": confirm["token"]})
+    assert done.status_code == 200
+    stands = (await client.get("/api/sky")).json()["ground_stop"]
+    assert (stands["by"], stands["reason"], stands["all_home"]) == ("op-1", "safety", True)
+    assert (await client.post("/api/ground-stop", json=body)).json()["code"] == "stopped"
+    lift = {"reason": "clear"}
+    refused = await client.post("/api/ground-stop/lift", json=lift)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
+    headers = {"role": "dispatcher"}
+    assert (await client.post("/api/ground-stop/lift", json=lift, headers=headers)).is_success
+    assert (await client.get("/api/sky")).json()["ground_stop"] is None
+    used = await client.post("/api/ground-stop", json={**body, "token": confirm["token"]})
+    assert used.json()["code"] == "bad_token"
+
+
+async def test_a_drone_is_taken_in_hand_by_one_person(web: Web) -> None:
+    client, _ = web
+    why = {"reason": "technical"}
+    assert (await client.post("/api/drones/DRONE1/take-control", json=why)).is_success
+    again = await client.post("/api/drones/DRONE1/take-control", json=why)
+    assert (again.status_code, again.json()["code"]) == (409, "in_hand")
+    assert (await client.get("/api/sky")).json()["controls"]["DRONE1"]["by"] == "op-1"
+    assert (await client.post("/api/drones/DRONE1/release-control", json=why)).is_success
+    stranger = await client.post("/api/drones/X/take-control", json=why)
+    assert (stranger.status_code, stranger.json()["field"]) == (404, "drone_sn")
+    unknown = await client.post("/api/drones/DRONE1/take-control", json={"reason": "mood"})
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_reason")
+
+
+SQUARE = [[[[113.35, 22.54], [113.352, 22.54], [113.352, 22.542], [113.35, 22.54]]]]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "word"),
+    [
+        ({}, 200, "airspace/TZ01"),
+        ({"ceiling_m": 0.0}, 422, "floor_m"),
+        ({"valid_to": "2026-03-01T01:00:00Z"}, 422, "valid_to"),
+        ({"valid_from": "2026-03-01T01:00:00"}, 422, "timezone"),
+        ({"polygons": [[[[5000.0, 1.0], [1.0, 2.0], [2.0, 2.0], [5000.0, 1.0]]]]}, 422, "degrees"),
+        ({"polygons": [[[[1.0, 1.0], [1.0, 2.0], [2.0, 2.0], [1.0, 1.0]]]]}, 422, "5 km"),
+        ({"polygons": [[[[0, 0], [1, 1], [0, 1], [1, 0], [0, 0]]]]}, 422, "cross"),
+        ({"code": "a b"}, 422, "pattern"),
+    ],
+)
+async def test_a_temporary_zone_is_announced_or_refused(
+    web: Web, change: dict[str, object], status: int, word: str
+) -> None:
+    client, _ = web
+    body: dict[str, object] = {
+        "code": "TZ01",
+        "name": "赛事",
+        "polygons": SQUARE,
+        "ceiling_m": 120.0,
+        "valid_from": "2099-03-01T01:30:00Z",
+        "valid_to": "2099-03-01T05:00:00Z",
+    }
+    told = await client.post("/api/airspaces", json={**body, **change})
+    assert told.status_code == status
+    assert word in told.text
+    if status == 200:
+        again = await client.post("/api/airspaces", json=body)
+        assert again.json()["code"] == "known"
+        path = "/api/airspaces/TZ01/withdraw"
+        assert (await client.post(path, json={"reason": "authority"})).is_success
+        assert (await client.get("/api/sky")).json()["airspaces"] == []
+
+
+async def test_an_application_is_filed_approved_confirmed_and_printed(web: Web) -> None:
+    client, _ = web
+    chief = {"role": "dispatcher"}
+    body = {
+        "kind": "daily",
+        "drone_sns": ["DRONE1", "DRONE2"],
+        "starts_at": "2099-03-02T01:00:00Z",
+        "ends_at": "2099-03-02T09:00:00Z",
+        "ceiling_agl_m": 120.0,
+    }
+    filed = await client.post("/api/applications", json=body)
+    assert filed.is_success, filed.text
+    application_id = filed.json()["stream"].removeprefix("application/")
+    path = f"/api/applications/{application_id}"
+    early = {"from_at": "2099-03-02T01:00:00Z", "until_at": "2099-03-02T03:00:00Z"}
+    waiting = await client.post(f"{path}/confirmation", json=early, headers=chief)
+    assert waiting.json()["code"] == "not_approved"
+    nameless = await client.post(f"{path}/decision", json={"approved": True}, headers=chief)
+    assert (nameless.status_code, nameless.json()["field"]) == (422, "number")
+    said = {"approved": True, "number": "ZS-17"}
+    assert (await client.post(f"{path}/decision", json=said)).status_code == 403
+    assert (await client.post(f"{path}/decision", json=said, headers=chief)).is_success
+    assert (await client.post(f"{path}/confirmation", json=early, headers=chief)).is_success
+    (listed,) = [
+        a
+        for a in (await client.get("/api/sky")).json()["applications"]
+        if a["application"]["application_id"] == application_id
+    ]
+    assert listed["state"] == "approved"
+    assert listed["deadlines"]["apply_by"] == "2099-03-01T04:00:00.000000Z"
+    page = await client.get(f"{path}/form")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "ZS-17" in page.text
+    table = await client.get(f"{path}/form?form=csv")
+    assert table.content.startswith(b"\xef\xbb\xbf")
+    late = {**body, "starts_at": "2020-03-02T01:00:00Z", "ends_at": "2099-03-02T09:00:00Z"}
+    refused = await client.post("/api/applications", json=late)
+    assert refused.json()["code"] == "too_long"
 
 
 async def test_a_wayline_is_given_for_its_key_only(web: Web) -> None:
-    client, store = web
+    client, _ = web
     key = wayline_key(await store.secret(), "m1")
     given = await client.get(f"/api/waylines/m1.kmz?key={key}")
     assert given.content == b"PK-wayline"

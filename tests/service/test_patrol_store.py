@@ -152,18 +152,6 @@ async def test_visits_keep_the_latest(ground: Ground) -> None:
     assert (visits[CELLS[1]].seen_at, visits[CELLS[1]].flown_count) == (None, 1)
 
 
-async def test_a_wish_to_come_home_is_kept_until_the_flight_ends(ground: Ground) -> None:
-    flight = opened(MissionPlanned(mission("m1")), EPOCH, None)
-    async with ground.ledger.transaction() as tx:
-        await ground.store.put(tx, flight)
-    await ground.store.ask_home("m1", "op-1", EPOCH)
-    await ground.store.ask_home("m1", "op-2", EPOCH)
-    assert await ground.store.home_requests() == {"m1": "op-1"}
-    async with ground.ledger.transaction() as tx:
-        await ground.store.put(tx, replace(flight, state=MissionState.ENDED))
-    assert await ground.store.home_requests() == {}
-
-
 async def test_the_secret_stays_the_same(ground: Ground) -> None:
     assert await ground.store.secret() == await ground.store.secret() != ""
 

@@ -1,0 +1,197 @@
+"""Whether the sky lets a flight take off now: stop, approval, zones, height, other flights. Pure.
+
+`gate` judges dock, aircraft and weather; this judges everything above them. Both are asked when a
+flight is planned, and again in the very transaction that commits the intent to take off.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import shapely
+from shapely.geometry import LineString
+
+from domain.clearance import ApplicationKind, ApplicationState
+from domain.device import Dock, Drone
+from domain.mission import Mission, MissionPurpose
+from geo.airspace import Breach, breaches, volumes
+from geo.separation import Separation, Timed, conflict
+from geo.shapes import local_geometry
+from geo.terrain import Point3
+from services.patrol.plan import PatrolGround
+from services.patrol.refusal import Refusal
+from services.patrol.sky import Clearance, SkyNow
+from services.patrol.sky_rules import SkyRules
+
+_APART_M = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another flight of ours, with its path from now on (seconds from now)."""
+
+    mission_id: str
+    path: tuple[Timed, ...]
+
+
+def flown_path(ground: PatrolGround, mission: Mission, dock: Dock) -> tuple[Point3, ...]:
+    """Return a mission's way from over its dock and back, heights above the ellipsoid."""
+    home, base_m = ground.docks[dock.sn], dock.height_ellipsoid_m
+    points = [
+        (*ground.local(w.position), base_m + w.height_rel_m) for w in mission.wayline.waypoints
+    ]
+    if not points:
+        return ((*home, base_m),)
+    return ((*home, points[0][2]), *points, (*home, points[-1][2]))
+
+
+def timed(path: Sequence[Point3], start_s: float, lasts_s: float) -> tuple[Timed, ...]:
+    """Return a path flown evenly from `start_s` for `lasts_s`."""
+    kept = [path[0], *(q for p, q in pairwise(path) if math.dist(p, q) > 0.0)]
+    done, marks = 0.0, [0.0]
+    for p, q in pairwise(kept):
+        done += math.dist(p, q)
+        marks.append(done)
+    pace = lasts_s / done if done > 0.0 else 0.0
+    return tuple(
+        (start_s + mark * pace, *point) for mark, point in zip(marks, kept, strict=True)
+    )
+
+
+def reasons(
+    ground: PatrolGround,
+    mission: Mission,
+    drone: Drone,
+    dock: Dock,
+    sky: SkyNow,
+    others: Sequence[Other],
+    at: datetime,
+) -> tuple[Refusal, ...]:
+    """Return why the sky refuses this take-off at `at`; empty means it is open."""
+    policy = ground.policy
+    rules = policy.rules
+    path = flown_path(ground, mission, dock)
+    lasts_s = mission.wayline.flight_time_s * policy.time_margin + policy.climb_and_land_s
+    if mission.purpose is not MissionPurpose.PATROL:
+        # A look's wayline is the way there alone.
+        lasts_s += mission.wayline.flight_time_s + policy.look_limit_s
+    ends_at = at + timedelta(seconds=lasts_s)
+    found: list[Refusal] = []
+    if sky.stop is not None:
+        cure = f"ordered by {sky.stop.by} ({sky.stop.reason}); a person has to lift it"
+        found.append(Refusal("ground_stop", "ground_stop", cure))
+    control = sky.control(drone.sn)
+    if control is not None:
+        cure = f"{control.by} has {drone.sn} in hand and has to release it"
+        found.append(Refusal("person_in_control", "drone_sn", cure))
+    if not rules.night.allowed and (rules.at_night(at) or rules.at_night(ends_at)):
+        found.append(Refusal("night", "at", f"wait for daylight ({rules.night.clause})"))
+    found += _closed(ground, drone, path, sky, at, ends_at)
+    highest_m = max((w.height_rel_m for w in mission.wayline.waypoints), default=0.0)
+    found += _not_cleared(ground, drone, path, highest_m, sky, at, ends_at)
+    found += _too_near(rules, path, lasts_s, others)
+    return tuple(found)
+
+
+def _closed(
+    ground: PatrolGround,
+    drone: Drone,
+    path: Sequence[Point3],
+    sky: SkyNow,
+    at: datetime,
+    ends_at: datetime,
+) -> list[Refusal]:
+    """Airspace closed while the flight lasts, and true height along every leg."""
+    rules = ground.policy.rules
+    standing = (*ground.district.airspaces, *sky.zones)
+    closed = volumes(
+        [a for a in standing if a.active_between(at, ends_at)], ground.frame, ground.terrain
+    )
+    points, heights = [p[:2] for p in path], [p[2] for p in path]
+    met = breaches(points, heights, closed, rules.policy(drone.model), ground.terrain)
+    return [_breach(b, rules) for b in {b.where: b for b in met}.values()]
+
+
+def _breach(breach: Breach, rules: SkyRules) -> Refusal:
+    if breach.code in ("too_high", "too_low"):
+        height = f"{breach.height_agl_m or 0.0:.0f} m true height on leg {breach.leg}"
+        return Refusal(breach.code, "height_rel_m", f"{height} ({rules.height.clause})")
+    cure = f"leg {breach.leg} meets {breach.where}: fly round it, or after it has ended"
+    return Refusal(breach.code, f"airspace {breach.where}", cure)
+
+
+def _not_cleared(
+    ground: PatrolGround,
+    drone: Drone,
+    path: Sequence[Point3],
+    highest_m: float,
+    sky: SkyNow,
+    at: datetime,
+    ends_at: datetime,
+) -> list[Refusal]:
+    """An approval that covers drone, time, height and ground; then its confirmation."""
+    rules = ground.policy.rules
+    if not rules.application.needed:
+        return []
+    fitting = [
+        c
+        for c in sky.clearances
+        if _covers_flight(c, drone.sn, highest_m, at, ends_at) and _covers_ground(c, ground, path)
+    ]
+    if not fitting:
+        cure = f"file an application for {drone.sn} and have it approved"
+        return [Refusal("no_approval", "application", f"{cure} ({rules.application.clause})")]
+    if any(_confirmed(c, at) for c in fitting):
+        return []
+    number = fitting[0].number
+    cure = f"report the take-off under {number} and take down the confirmation"
+    return [Refusal("not_confirmed", "confirmation", f"{cure} ({rules.confirmation.clause})")]
+
+
+def _covers_flight(
+    clearance: Clearance, drone_sn: str, highest_m: float, at: datetime, ends_at: datetime
+) -> bool:
+    application = clearance.application
+    # A long-term approval is flown under by plans filed day by day, unless its confirmation stands.
+    by_day = application.kind is ApplicationKind.LONG_TERM and application.confirmation_needed
+    return (
+        clearance.state is ApplicationState.APPROVED
+        and not by_day
+        and drone_sn in application.drone_sns
+        and application.starts_at <= at
+        and ends_at <= application.ends_at
+        and highest_m <= application.ceiling_agl_m
+    )
+
+
+def _covers_ground(clearance: Clearance, ground: PatrolGround, path: Sequence[Point3]) -> bool:
+    if clearance.application.area is None:
+        return True
+    area = local_geometry(clearance.application.area, ground.frame).buffer(_APART_M)
+    points = [p[:2] for p in path]
+    return bool(shapely.covers(area, LineString(points if len(points) > 1 else points * 2)))
+
+
+def _confirmed(clearance: Clearance, at: datetime) -> bool:
+    if not clearance.application.confirmation_needed:
+        return True
+    return any(c.from_at <= at < c.until_at for c in clearance.confirmations)
+
+
+def _too_near(
+    rules: SkyRules, path: Sequence[Point3], lasts_s: float, others: Sequence[Other]
+) -> list[Refusal]:
+    rule = rules.separation
+    least = Separation(rule.lateral_m, rule.vertical_m, rule.time_s)
+    own = timed(path, 0.0, lasts_s)
+    for other in others:
+        met = conflict(own, other.path, least)
+        if met is not None:
+            cure = (
+                f"comes within {met.lateral_m:.0f} m of {other.mission_id} in {met.at_s:.0f} s: "
+                f"wait until it has passed ({rule.clause})"
+            )
+            return [Refusal("separation", "path", cure)]
+    return []
