@@ -209,7 +209,7 @@ async def test_an_application_is_filed_approved_confirmed_and_printed(web: Web) 
 
 
 async def test_a_wayline_is_given_for_its_key_only(web: Web) -> None:
-    client, _ = web
+    client, store = web
     key = wayline_key(await store.secret(), "m1")
     given = await client.get(f"/api/waylines/m1.kmz?key={key}")
     assert given.content == b"PK-wayline"
