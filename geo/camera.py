@@ -62,3 +62,55 @@ class Pinhole:
         u = seen[..., 0] / safe * self.focal_px + self.width_px / 2
         v = seen[..., 1] / safe * self.focal_px + self.height_px / 2
         return np.stack([u, v], axis=-1), depth
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """A sensor behind a lens, in millimetres. Raises ValueError for what is not positive."""
+
+    sensor_width_mm: float
+    sensor_height_mm: float
+    focal_mm: float
+
+    def __post_init__(self) -> None:
+        for name in ("sensor_width_mm", "sensor_height_mm", "focal_mm"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0.0):
+                raise ValueError(f"{name} must be a positive number of millimetres, got {value!r}")
+
+
+LENSES = {
+    "M3D": Lens(17.3, 13.0, 12.3),
+    "M3TD": Lens(9.6, 7.2, 6.9),
+    "M4D": Lens(17.3, 13.0, 12.3),
+    "M4TD": Lens(9.6, 7.2, 6.9),
+}
+"""Wide cameras: a 4/3-inch sensor of 84° and a 1/1.3-inch one of 82° across the diagonal, by DJI's
+specification pages; focal lengths follow from those angles."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroundFootprint:
+    """The ground a level camera sees: `width_m` across at its narrower, nearer edge, from `near_m`
+    to `far_m` ahead of the aircraft (near is negative behind it)."""
+
+    width_m: float
+    near_m: float
+    far_m: float
+
+
+def ground_footprint(lens: Lens, height_agl_m: float, pitch_deg: float) -> GroundFootprint:
+    """Return the footprint on flat ground. Raises ValueError where the camera sees the horizon."""
+    tilt = np.radians(90.0 + pitch_deg)
+    half = np.arctan(lens.sensor_height_mm / 2.0 / lens.focal_mm)
+    if not tilt >= -1e-9 or tilt + half > np.radians(85.0):
+        raise ValueError(
+            f"gimbal pitch {pitch_deg:g}° sees the horizon or behind: it must lie in "
+            f"-90..{-5.0 - np.degrees(half):.0f}°"
+        )
+    depth = height_agl_m * np.cos(half) / np.cos(tilt - half)
+    return GroundFootprint(
+        width_m=float(depth * lens.sensor_width_mm / lens.focal_mm),
+        near_m=float(height_agl_m * np.tan(tilt - half)),
+        far_m=float(height_agl_m * np.tan(tilt + half)),
+    )

@@ -1,41 +1,77 @@
-"""How to sweep an area with a strip of given width, and how much of it a path really covers.
+"""Paths that cover an area with a strip: sweep lines, their order and the connections, as one path.
 
-Covered is what lies inside the strip of the whole flown path: a flat-ended rectangle per segment
-and a disc of half a width at each turn. It is always computed exactly, by polygon union. The
-planner is a plain boustrophedon: parallel lines at the best of a few angles, joined by the shortest
-ways over open ground, with visits to the pockets the lines missed.
+The search starts from spirals along the contour and from sweeps at every angle, anneals the path's
+own vertices against a raster (geo.search), and ends with exact checks (geo.strip): a plan that
+covers less than the wanted share, or leaves the open sky, never leaves `plan`. All of it is counted
+in moves, never in seconds, and drawn from a seed: the same call gives the same path.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import shapely
-from shapely import affinity
+from numpy.typing import NDArray
 from shapely.geometry import LineString, MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import nearest_points
 
+from geo.pockets import polygons, visit_pockets
 from geo.routes import FlightModel, OpenSky, Point, flight_time_s, length_m
+from geo.search import LENGTH, TIME, Field, Found, Heat
+from geo.starts import ring_edges, spiral, sweep_lines
+from geo.starts import sweep as sweep_start
+from geo.strip import FLAT, Strip, coverage_share, covered
 
-_DISC_QUARTER_SEGMENTS = 16
-_REPAIR_ROUNDS = 60
-_ANGLE_STEP_DEG = 15.0
-_ANGLES_PLANNED = 3
-_MIN_POCKET_M2 = 0.01
-_VISITS_TRIED = 16
+__all__ = [
+    "BEST",
+    "LENGTH",
+    "QUICK",
+    "TIME",
+    "Effort",
+    "NoSweep",
+    "Strip",
+    "Sweep",
+    "coverage_share",
+    "covered",
+    "own_sky",
+    "plan",
+    "swath_m",
+    "sweep",
+]  # fmt: skip
+
+Floats = NDArray[np.float64]
+MARGIN_M = 0.004
+"""How far inside the open sky a path stays, so that rounding never carries it out."""
+_ANGLES_DEG = 3
 _SAME_M = 1e-6
-_IMPROVEMENT_ROUNDS = 20
+_USUAL_WIDTHS2 = 130.0
 
-Segment = tuple[Point, Point]
-Run = tuple[Point, ...]
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is searched, in moves for an area of 130 squared widths; larger areas get more."""
+
+    cells_per_width: float
+    spacings: tuple[float, ...]
+    sweeps: int
+    first_moves: int
+    kept: int
+    second_moves: int
+    last_moves: int
+    polish_rounds: int
+    polish_moves: int
+
+
+QUICK = Effort(24.0, (0.97,), 1, 6_000, 1, 45_000, 0, 4, 6_000)
+BEST = Effort(32.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 130_000, 400_000, 5, 30_000)
+_PATIENT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A path over an area. `uncovered` is what it leaves out (empty where it covers all)."""
+    """A path over an area. `uncovered` is what it leaves out; `swaths` counts its long runs."""
 
     path: tuple[Point, ...]
     swath_m: float
@@ -43,16 +79,19 @@ class Sweep:
     coverage: float
     length_m: float
     time_s: float
-    angle_deg: float
     uncovered: BaseGeometry
 
 
 @dataclass(frozen=True, slots=True)
 class NoSweep:
-    """Why an area cannot be swept: `code` for programs, `message` names the field and the cure."""
+    """Why an area cannot be swept: `code` for programs, `message` names the field and the cure.
+
+    `where` is the ground that stays unseen, in local metres, where that is the reason.
+    """
 
     code: str
     message: str
+    where: BaseGeometry | None = None
 
 
 def swath_m(height_agl_m: float, hfov_deg: float, overlap: float) -> float:
@@ -64,26 +103,6 @@ def swath_m(height_agl_m: float, hfov_deg: float, overlap: float) -> float:
     return 2.0 * height_agl_m * math.tan(math.radians(hfov_deg) / 2.0) * (1.0 - overlap)
 
 
-def covered(path: Sequence[Point], width_m: float) -> BaseGeometry:
-    """Return the ground inside the strip of a path (flat ends, discs at turns)."""
-    points = [path[0], *(b for a, b in pairwise(path) if math.dist(a, b) > 1e-6)]
-    if len(points) < 2:
-        return Polygon()
-    lines = shapely.linestrings([[a, b] for a, b in pairwise(points)])
-    strips = shapely.buffer(lines, width_m / 2.0, cap_style="flat")
-    discs = shapely.buffer(
-        shapely.points(points[1:-1] or np.empty((0, 2))),
-        width_m / 2.0,
-        quad_segs=_DISC_QUARTER_SEGMENTS,
-    )
-    return shapely.union_all(np.concatenate([strips, discs]))
-
-
-def coverage_share(area: BaseGeometry, path: Sequence[Point], width_m: float) -> float:
-    """Return the share of `area` inside the strip of `path`, 0..1, by exact polygon union."""
-    return float(area.intersection(covered(path, width_m)).area / area.area)
-
-
 def sweep(
     area: Polygon | MultiPolygon,
     width_m: float,
@@ -91,31 +110,62 @@ def sweep(
     sky: OpenSky | None = None,
     wanted: float = 0.99,
     model: FlightModel | None = None,
+    effort: Effort = QUICK,
+    seed: int = 0,
 ) -> Sweep | NoSweep:
-    """Plan a path whose strip covers at least `wanted` of `area` (local metres).
+    """Plan the fastest path found whose flat-ended strip covers `wanted` of `area`.
 
-    `sky` is where one may fly; None keeps the path within the area itself and out of its holes.
-    The fastest plan that covers enough is returned; where none does, the one that covers most,
-    for the caller to judge by `coverage` and `uncovered`.
+    Where that share cannot be reached, the plan that covers most, for the caller to judge by
+    `coverage` and `uncovered`; `plan` is the strict form.
     """
     refused = _unfit(area, width_m, wanted)
     if refused is not None:
         return refused
-    if isinstance(area, MultiPolygon) and len(area.geoms) == 1:
-        area = area.geoms[0]
-    model = model or FlightModel()
-    sky = sky or OpenSky(_own_sky(area))
-    plans = [
-        plan
-        for angle in _likely_angles(area, width_m)
-        if (plan := _sweep_at(area, width_m, angle, sky, wanted, model)) is not None
-    ]
-    if not plans:
-        return NoSweep("not_reachable", "no part of the area can be flown over: widen the sky")
-    enough = [plan for plan in plans if plan.coverage >= wanted]
-    if enough:
-        return min(enough, key=lambda plan: (plan.time_s, plan.angle_deg))
-    return max(plans, key=lambda plan: (plan.coverage, -plan.angle_deg))
+    return _Planner(area, Strip(width_m), sky, wanted, TIME, effort, seed, model).most()
+
+
+def plan(
+    area: Polygon | MultiPolygon,
+    strip: Strip,
+    *,
+    sky: OpenSky | None = None,
+    wanted: float = 0.999,
+    objective: str = TIME,
+    effort: Effort = BEST,
+    seed: int = 0,
+    model: FlightModel | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Sweep | NoSweep:
+    """Plan a path whose strip covers at least `wanted` of `area` (local metres).
+
+    `sky` is where one may fly; None keeps the path within the area itself and out of its holes
+    (between the parts of a multipolygon, within their convex hull). `objective` is TIME or LENGTH.
+    """
+    if objective not in (TIME, LENGTH):
+        return NoSweep("bad_objective", f"objective must be time or length, got {objective!r}")
+    refused = _unfit(area, strip.width_m, wanted)
+    if refused is not None:
+        return refused
+    planner = _Planner(area, strip, sky, wanted, objective, effort, seed, model, say)
+    unreachable = planner.unreachable()
+    if unreachable is not None:
+        return unreachable
+    found = planner.most()
+    if isinstance(found, NoSweep) or found.coverage >= wanted:
+        return found
+    largest = max(polygons(found.uncovered), key=lambda p: p.area, default=found.uncovered)
+    point = largest.representative_point()
+    return NoSweep(
+        "not_covered",
+        f"{_cut(found.coverage)} of the area was reached, {wanted:g} was asked; {largest.area:.1f} "
+        f"m² around ({point.x:.1f}, {point.y:.1f}) and {found.uncovered.area:.1f} m² in all stay "
+        "unseen: lower the coverage, widen the sky, or narrow the swath",
+        found.uncovered,
+    )
+
+
+def _cut(share: float) -> str:
+    return f"{math.floor(share * 1e5) / 1e5:.5f}"
 
 
 def _unfit(area: Polygon | MultiPolygon, width_m: float, wanted: float) -> NoSweep | None:
@@ -131,249 +181,216 @@ def _unfit(area: Polygon | MultiPolygon, width_m: float, wanted: float) -> NoSwe
     return None
 
 
-def _own_sky(area: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
+def own_sky(area: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
     """Between separate parts one flies straight; holes of a part stay closed."""
     if isinstance(area, Polygon):
         return area
+    if len(area.geoms) == 1:
+        return area.geoms[0]
     filled = shapely.union_all([Polygon(part.exterior) for part in area.geoms])
-    holes = filled.difference(area)
-    open_ground = area.convex_hull.difference(holes)
+    open_ground = area.convex_hull.difference(filled.difference(area))
     assert isinstance(open_ground, Polygon | MultiPolygon)
     return open_ground
 
 
-def _likely_angles(area: Polygon | MultiPolygon, width_m: float) -> list[float]:
-    """Return the few angles whose lines promise the least flying: few, and without gaps."""
-    hull = shapely.get_coordinates(area.convex_hull)
-    steps = np.diff(hull, axis=0)
-    long_ones = steps[np.argsort(-np.hypot(steps[:, 0], steps[:, 1]))][:6]
-    edges = [round(math.degrees(math.atan2(dy, dx)) % 180.0, 3) for dx, dy in long_ones]
-    grid = [i * _ANGLE_STEP_DEG for i in range(int(180.0 / _ANGLE_STEP_DEG))]
-    scored = sorted({(_promise_m(area, width_m, a), a) for a in (*edges, *grid)})
-    return [angle for _, angle in scored[:_ANGLES_PLANNED]]
+class _Planner:
+    """One area's search: its raster, its sky, and the best exact plan so far."""
+
+    def __init__(
+        self,
+        area: Polygon | MultiPolygon,
+        strip: Strip,
+        sky: OpenSky | None,
+        wanted: float,
+        objective: str,
+        effort: Effort,
+        seed: int,
+        model: FlightModel | None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.area, self.strip, self.wanted = area, strip, wanted
+        self.objective, self.effort, self.seed = objective, effort, seed
+        self.model = model or FlightModel()
+        self.say = say or (lambda _: None)
+        self.free = own_sky(area) if sky is None else sky.free
+        self.margin_m = min(MARGIN_M, strip.width_m / 2000.0)
+        self.room = _largest(self.free, self.margin_m)
+        self.allowed_m2 = (1.0 - wanted) * area.area
+        self.bias_m2 = 0.0005 * area.area
+        self.best: Sweep | None = None
+
+    def unreachable(self) -> NoSweep | None:
+        """Ground no allowed flight can see, where that alone is too much."""
+        if self.room is None:
+            return NoSweep("not_reachable", "no part of the area can be flown over: widen the sky")
+        far = math.hypot(self.strip.width_m / 2.0, max(self.strip.reach_m, 0.0)) + self.margin_m
+        if self.strip.ends == FLAT:
+            far = self.strip.width_m / 2.0 + self.margin_m
+        hidden = self.area.difference(self.room.buffer(far))
+        if hidden.area <= self.allowed_m2 + 1e-9:
+            return None
+        largest = max(polygons(hidden), key=lambda p: p.area, default=hidden)
+        point = largest.representative_point()
+        return NoSweep(
+            "not_reachable",
+            f"{hidden.area:.1f} m² lie further than half a swath from all ground that may be flown "
+            f"over in one flight, the largest part ({largest.area:.1f} m²) around ({point.x:.1f}, "
+            f"{point.y:.1f}): widen the sky, lower the coverage, or plan that part by itself",
+            hidden,
+        )
+
+    def most(self) -> Sweep | NoSweep:
+        """Search; return the best plan that covers enough, else the one that covers most."""
+        if self.room is None:
+            return NoSweep("not_reachable", "no part of the area can be flown over: widen the sky")
+        tight = _largest(self.room, self.margin_m) or self.room
+        self.sky = OpenSky(tight)
+        try:
+            self.field = Field(self.area, self.room, self.strip, self.effort.cells_per_width)
+        except ValueError as error:
+            return NoSweep("bad_swath", f"{error}: widen the swath or split the area")
+        starts = self._starts()
+        if not starts:
+            return NoSweep(
+                "not_reachable",
+                "no straight leg fits into the ground that may be flown over: widen the sky",
+            )
+        self._search(starts)
+        assert self.best is not None
+        return self.best
+
+    def _moves(self, usual: int) -> int:
+        size = self.area.area / self.strip.width_m**2 / _USUAL_WIDTHS2
+        return int(usual * min(_PATIENT, max(0.15, size)))
+
+    def _starts(self) -> list[list[Point]]:
+        width = self.strip.width_m
+        edges = ring_edges(self.area)
+        starts = [
+            spiral(self.area, width, width * s / 2.0, width * s, self.sky)
+            for s in self.effort.spacings
+        ]
+        angles = sorted(range(0, 180, _ANGLES_DEG), key=lambda a: self._promise(edges, a))
+        starts += [
+            sweep_start(sweep_lines(edges, width, angle), width, self.sky)
+            for angle in angles[: self.effort.sweeps]
+        ]
+        fit = [s for s in starts if s is not None and 2 <= len(s) <= 2000]
+        return fit or _single_leg(self.sky, width)
+
+    def _promise(self, edges: Floats, angle_deg: float) -> float:
+        """Widths of line at an angle, each line costing a turn and a stop."""
+        lines = sweep_lines(edges, self.strip.width_m, angle_deg)
+        return sum(math.dist(a, b) for a, b in lines) + 2.0 * self.strip.width_m * len(lines)
+
+    def _search(self, starts: Sequence[Sequence[Point]]) -> None:
+        effort = self.effort
+        first = [
+            self._anneal(s, self._moves(effort.first_moves), Heat(), i)
+            for i, s in enumerate(starts)
+        ]
+        self.say(f"{len(first)} starts searched")
+        kept = sorted(first, key=self._merit)[: effort.kept]
+        second = [
+            self._anneal(f.path, self._moves(effort.second_moves), Heat(), 100 + i)
+            for i, f in enumerate(kept)
+        ]
+        for found in second:
+            self._keep(found)
+        chosen = min(second, key=self._merit)
+        self._learn_bias(chosen)
+        if effort.last_moves:
+            chosen = self._anneal(chosen.path, self._moves(effort.last_moves), Heat(), 200)
+        self.say("polishing")
+        self._polish(chosen)
+
+    def _merit(self, found: Found) -> float:
+        short_m2 = max(0.0, found.missing_m2 - self.allowed_m2 + self.bias_m2)
+        return found.cost + 12.0 * short_m2 / self.strip.width_m**2
+
+    def _anneal(self, path: Sequence[Point], moves: int, heat: Heat, salt: int) -> Found:
+        return self.field.search(
+            path,
+            allowed_m2=max(0.0, self.allowed_m2 - self.bias_m2),
+            moves=moves,
+            seed=self.seed * 1000 + salt,
+            heat=heat,
+            objective=self.objective,
+            model=self.model,
+        )
+
+    def _learn_bias(self, found: Found) -> None:
+        """What the raster missed of what is missing, so that the next search aims right."""
+        exact_m2 = (1.0 - coverage_share(self.area, found.path, self.strip)) * self.area.area
+        self.bias_m2 = exact_m2 - found.missing_m2
+
+    def _polish(self, found: Found) -> None:
+        """Aim by the exact share until it is just enough; then see to pockets by hand."""
+        calm = Heat(warm=0.004, cold=0.001, light=20.0, heavy=20.0, wide=0.2, narrow=0.05)
+        hard = 1.0
+        for round_ in range(self.effort.polish_rounds):
+            self._keep(found)
+            exact_m2 = (1.0 - coverage_share(self.area, found.path, self.strip)) * self.area.area
+            self.bias_m2 = hard * max(exact_m2 - found.missing_m2, 0.0) + 1e-6 * self.area.area
+            if not found.enough or exact_m2 > self.allowed_m2:
+                hard *= 1.15
+            moves = self._moves(self.effort.polish_moves)
+            found = self._anneal(found.path, moves, calm, 300 + round_)
+        self._keep(found)
+        if self.best is None or self.best.coverage < self.wanted:
+            path = visit_pockets(self.area, list(found.path), self.strip, self.sky, self.wanted)
+            self._judge(tuple(path))
+
+    def _keep(self, found: Found) -> None:
+        self._judge(found.path)
+
+    def _judge(self, path: tuple[Point, ...]) -> None:
+        """Take a path as the best so far, if exact figures say so and it stays in the sky."""
+        path = tuple(p for i, p in enumerate(path) if i == 0 or math.dist(path[i - 1], p) > _SAME_M)
+        if len(path) < 2 or not shapely.covers(self.free, LineString(path)):
+            return
+        found = _swept(self.area, path, self.strip, self.model)
+        if self.best is None or self._order(found) < self._order(self.best):
+            self.best = found
+
+    def _order(self, found: Sweep) -> tuple[float, float]:
+        if found.coverage < self.wanted:
+            return (1.0 - found.coverage, 0.0)
+        return (0.0, found.time_s if self.objective == TIME else found.length_m)
 
 
-def _promise_m(area: Polygon | MultiPolygon, width_m: float, angle_deg: float) -> float:
-    """Metres of line at an angle, each line costing a turn of a swath and a stop."""
-    stop_m = 60.0
-    segments = _lines(area, width_m, angle_deg)
-    return sum(math.dist(a, b) + width_m + stop_m for a, b in segments)
-
-
-def _lines(area: Polygon | MultiPolygon, width_m: float, angle_deg: float) -> list[Segment]:
-    """Cut the area into even bands and lay one line along each connected piece of each band.
-
-    A line spans its piece from end to end, so its flat-ended strip covers the piece whole, slanted
-    borders included.
-    """
-    pivot = area.centroid
-    level = affinity.rotate(area, -angle_deg, origin=pivot)
-    x0, y0, x1, y1 = level.bounds
-    count = max(1, math.ceil((y1 - y0) / width_m - 1e-9))
-    step = (y1 - y0) / count
-    segments: list[Segment] = []
-    for i in range(count):
-        low = y0 + i * step
-        band = level.intersection(shapely.box(x0 - 1.0, low, x1 + 1.0, low + step))
-        for piece in sorted(_polygons(band), key=lambda p: p.bounds):
-            middle = low + step / 2.0
-            line = LineString([(piece.bounds[0], middle), (piece.bounds[2], middle)])
-            back = affinity.rotate(line, angle_deg, origin=pivot)
-            a, b = back.coords
-            segments.append(((a[0], a[1]), (b[0], b[1])))
-    return segments
-
-
-def _polygons(shape: BaseGeometry) -> list[Polygon]:
-    parts = shapely.get_parts(shape)
-    return [p for p in parts if isinstance(p, Polygon) and p.area > _MIN_POCKET_M2]
-
-
-def _sweep_at(
-    area: Polygon | MultiPolygon,
-    width_m: float,
-    angle_deg: float,
-    sky: OpenSky,
-    wanted: float,
-    model: FlightModel,
-) -> Sweep | None:
-    flown: list[Segment] = []
-    for a, b in _lines(area, width_m, angle_deg):
-        flown.extend(_open_parts(a, b, sky))
-    if not flown:
-        start = _nearest(sky, area.representative_point())
-        flown = [(start, start)]
-    path = join(order(flown), sky)
-    if path is None:
-        return None
-    path = _visit_pockets(area, path, width_m, sky, wanted)
-    strip = covered(path, width_m)
+def _swept(
+    area: Polygon | MultiPolygon, path: tuple[Point, ...], strip: Strip, model: FlightModel
+) -> Sweep:
+    seen = covered(path, strip)
     return Sweep(
-        path=tuple(path),
-        swath_m=width_m,
-        swaths=len(flown),
-        coverage=float(area.intersection(strip).area / area.area),
+        path=path,
+        swath_m=strip.width_m,
+        swaths=sum(math.dist(a, b) >= strip.width_m for a, b in pairwise(path)),
+        coverage=float(area.intersection(seen).area / area.area),
         length_m=length_m(path),
         time_s=flight_time_s(path, model),
-        angle_deg=angle_deg,
-        uncovered=area.difference(strip),
+        uncovered=area.difference(seen),
     )
 
 
-def _open_parts(a: Point, b: Point, sky: OpenSky) -> list[Segment]:
-    if sky.clear(a, b):
-        return [(a, b)]
-    inside = LineString([a, b]).intersection(sky.free)
-    lines = [p for p in shapely.get_parts(inside) if isinstance(p, LineString) and p.length > 0.1]
-    return [((p.coords[0][0], p.coords[0][1]), (p.coords[-1][0], p.coords[-1][1])) for p in lines]
+def _largest(free: Polygon | MultiPolygon, margin_m: float) -> Polygon | None:
+    """The largest connected piece of open ground, a margin inside its border."""
+    inner = free.buffer(-margin_m, join_style="mitre")
+    return max(polygons(inner, 0.0), key=lambda p: p.area, default=None)
 
 
-def order(segments: Sequence[Segment], start: Point | None = None) -> list[Segment]:
-    """Order and orient segments for a short tour: nearest next, then reversals that shorten it."""
-    firsts = [start] if start is not None else [p for s in (segments[0], segments[-1]) for p in s]
-    tours = [_improve(_nearest_next(segments, first), start) for first in firsts]
-    return min(tours, key=lambda tour: _gaps_m(tour, start))
+def _single_leg(sky: OpenSky, width_m: float) -> list[list[Point]]:
+    """The longest chord of the sky through its middle: where nothing else fits."""
+    point = sky.free.representative_point()
+    far = max(sky.free.length, width_m)
+    best: tuple[float, list[Point]] = (0.0, [])
+    for step in range(36):
+        c, s = math.cos(math.pi * step / 36), math.sin(math.pi * step / 36)
+        ends = [(point.x - far * c, point.y - far * s), (point.x + far * c, point.y + far * s)]
+        for part in shapely.get_parts(sky.free.intersection(LineString(ends))):
+            xy = [(float(x), float(y)) for x, y in shapely.get_coordinates(part)]
+            if len(xy) > 1 and part.length > best[0] and part.distance(point) < _SAME_M:
+                best = (part.length, [xy[0], xy[-1]])
+    return [best[1]] if best[1] else []
 
-
-def _nearest_next(segments: Sequence[Segment], first: Point) -> list[Segment]:
-    left, tour, here = list(range(len(segments))), [], first
-    while left:
-        _, pick, turned = min(
-            (math.dist(here, segments[i][end]), i, end) for i in left for end in (0, 1)
-        )
-        segment = segments[pick]
-        tour.append(segment if turned == 0 else (segment[1], segment[0]))
-        here = tour[-1][1]
-        left.remove(pick)
-    return tour
-
-
-def _gaps_m(tour: Sequence[Segment], start: Point | None) -> float:
-    gaps = sum(math.dist(s[1], t[0]) for s, t in pairwise(tour))
-    return gaps + (math.dist(start, tour[0][0]) if start is not None else 0.0)
-
-
-def _improve(tour: list[Segment], start: Point | None) -> list[Segment]:
-    """2-opt: reverse stretches while that shortens the gaps between segments."""
-    size = len(tour)
-    for _ in range(_IMPROVEMENT_ROUNDS):
-        better = False
-        for i in range(size):
-            before = tour[i - 1][1] if i > 0 else start
-            for j in range(i, size):
-                after = tour[j + 1][0] if j + 1 < size else None
-                old = _gap_m(before, tour[i][0]) + _gap_m(tour[j][1], after)
-                new = _gap_m(before, tour[j][1]) + _gap_m(tour[i][0], after)
-                if new < old - 1e-6:
-                    tour[i : j + 1] = [(b, a) for a, b in reversed(tour[i : j + 1])]
-                    better = True
-        if not better:
-            break
-    return tour
-
-
-def _gap_m(a: Point | None, b: Point | None) -> float:
-    return 0.0 if a is None or b is None else math.dist(a, b)
-
-
-def join(tour: Sequence[Segment], sky: OpenSky) -> list[Point] | None:
-    """Join ordered segments by the shortest open ways; None where one cannot be reached."""
-    path = [tour[0][0]]
-    for a, b in tour:
-        way = sky.way(path[-1], a)
-        if way is None:
-            return None
-        path.extend(way[1:])
-        if math.dist(a, b) > 1e-6:
-            path.append(b)
-    return [p for i, p in enumerate(path) if i == 0 or math.dist(path[i - 1], p) > 1e-6]
-
-
-def _visit_pockets(
-    area: Polygon | MultiPolygon, path: list[Point], width_m: float, sky: OpenSky, wanted: float
-) -> list[Point]:
-    """Lead the path to the largest pockets it missed, while that covers more of the area."""
-    given_up: list[Point] = []
-    strip = covered(path, width_m)
-    for _ in range(_REPAIR_ROUNDS):
-        missed = area.difference(strip)
-        if 1.0 - missed.area / area.area >= wanted:
-            break
-        pockets = [
-            p
-            for p in _polygons(missed)
-            if not any(p.distance(shapely.Point(g)) < 1e-6 for g in given_up)
-        ]
-        if not pockets:
-            break
-        pocket = max(pockets, key=lambda p: p.area)
-        for longer in _with_visit(path, pocket, sky):
-            wider = covered(longer, width_m)
-            if area.difference(wider).area < missed.area - _MIN_POCKET_M2:
-                path, strip = longer, wider
-                break
-        else:
-            point = pocket.representative_point()
-            given_up.append((point.x, point.y))
-    return path
-
-
-def _with_visit(path: list[Point], pocket: Polygon, sky: OpenSky) -> Iterator[list[Point]]:
-    """Give paths with a run along the pocket's long axis, the cheapest first.
-
-    The run leaves the path at a leg's nearest point and comes back to it, or replaces the leg,
-    whose own strip is then lost.
-    """
-    a, b = _long_axis(pocket, sky)
-    options: list[tuple[float, int, Run, Point, Point, Run]] = []
-    for i, (p, q) in enumerate(pairwise(path)):
-        for one, two in ((a, b), (b, a)):
-            run = math.dist(one, two)
-            foot = _nearest_on(p, q, one)
-            aside_m = math.dist(foot, one) + run + math.dist(two, foot)
-            options.append((aside_m, i, (p, foot), one, two, (foot, q)))
-            instead_m = math.dist(p, one) + run + math.dist(two, q) - math.dist(p, q)
-            options.append((instead_m, i, (p,), one, two, (q,)))
-    for _, i, before, one, two, after in sorted(options)[:_VISITS_TRIED]:
-        there, back = sky.way(before[-1], one), sky.way(two, after[0])
-        if there is not None and back is not None:
-            middle = [*before[:-1], *there, *([] if one == two else [two]), *back[1:], *after[1:]]
-            whole = [*path[:i], *middle, *path[i + 2 :]]
-            yield [
-                point
-                for k, point in enumerate(whole)
-                if k == 0 or math.dist(whole[k - 1], point) > _SAME_M
-            ]
-
-
-def _long_axis(pocket: Polygon, sky: OpenSky) -> Segment:
-    """The middle line of the pocket's smallest box, where one may fly."""
-    box = shapely.get_coordinates(pocket.minimum_rotated_rectangle)[:4]
-    if len(box) < 4:
-        point = _nearest(sky, pocket.representative_point())
-        return point, point
-    middles = [(box[k] + box[(k + 1) % 4]) / 2 for k in range(4)]
-    across = (middles[0], middles[2]), (middles[1], middles[3])
-    ends = max(across, key=lambda pair: math.dist(*pair))
-    a, b = (_nearest(sky, shapely.Point(*end)) for end in ends)
-    if sky.clear(a, b):
-        return a, b
-    point = _nearest(sky, pocket.representative_point())
-    return point, point
-
-
-def _nearest_on(p: Point, q: Point, to: Point) -> Point:
-    """Return the point of the leg p → q nearest to `to`."""
-    dx, dy = q[0] - p[0], q[1] - p[1]
-    square = dx * dx + dy * dy
-    if square == 0.0:
-        return p
-    t = max(0.0, min(1.0, ((to[0] - p[0]) * dx + (to[1] - p[1]) * dy) / square))
-    return (p[0] + t * dx, p[1] + t * dy)
-
-
-def _nearest(sky: OpenSky, point: shapely.Point) -> Point:
-    if sky.holds((point.x, point.y)):
-        return (point.x, point.y)
-    near = nearest_points(sky.free, point)[0]
-    return (float(near.x), float(near.y))

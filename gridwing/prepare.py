@@ -46,6 +46,7 @@ def main() -> int:
         with (ROOT / ".local" / "setup.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             prepare_python(tests)
+            prepare_planner()
             prepare_web()
             if tests:
                 prepare_browser()
@@ -121,6 +122,22 @@ def prepare_python(tests: bool) -> None:
         run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     for lock in ("requirements.lock", "requirements-dev.lock")[: 2 if tests else 1]:
         once(lock, [ROOT / lock], PYTHON, partial(install, lock))
+
+
+def prepare_planner() -> None:
+    """The search for coverage paths, compiled now and not in somebody's first plan."""
+    names = ("strip_counter", "path_moves", "search_kernel")
+    sources = [ROOT / "geo" / f"{name}.py" for name in (*names, "search")]
+
+    def compile_anew() -> None:
+        say("compiling the planner (half a minute)")
+        # The cache notices a change of a function's own file only, not of those it calls.
+        for name in names:
+            for old in (ROOT / "geo" / "__pycache__").glob(f"{name}.*.nb[ci]"):
+                old.unlink()
+        run([str(PYTHON), "-c", "from geo.search import warm; warm()"])
+
+    once("planner", [ROOT / "requirements.lock", *sources], PYTHON, compile_anew)
 
 
 def prepare_web() -> None:

@@ -6,19 +6,25 @@ from click.testing import CliRunner
 
 from gridwing.bench_cli import bench
 
+SUMMARY = [
+    "solved", "of", "mean_ratio_flat", "mean_ratio_footprint", "min_coverage",
+    "f2c_rows_not_longer",
+    "f2c_rows", "f2c_median", "f2c_time_same_coverage", "f2c_time_full_coverage", "median_seconds",
+    "quick_mean_ratio", "quick_median_seconds",
+]  # fmt: skip
+
 
 def test_one_polygon_beside_the_peer() -> None:
-    done = CliRunner().invoke(bench, ["coverage", "--only", "convex-0", "--json"])
+    done = CliRunner().invoke(bench, ["coverage", "--only", "convex-2", "--quick", "--json"])
     assert done.exit_code == 0
-    (row,) = (told := json.loads(done.stdout))["polygons"]
-    assert row["coverage"] >= 0.999
-    assert 1.0 < row["ratio"] < 1.3
-    assert told["beside_peer"] == 1
-
-
-def test_a_plan_refused_is_a_failure() -> None:
-    done = CliRunner().invoke(bench, ["coverage", "--only", "convex-0", "--coverage", "1.5"])
-    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    (row,) = told["coverage"]
+    assert list(row) == ["name", "flat", "footprint", "vs_f2c"]
+    assert row["flat"]["coverage"] >= 0.999
+    assert 1.0 < row["flat"]["ratio"] < 1.25
+    assert all(beside["ours_over_f2c"] < 1.0 for beside in row["vs_f2c"])
+    assert list(told["summary"]) == SUMMARY
+    assert told["summary"]["min_coverage"] >= 0.999
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:

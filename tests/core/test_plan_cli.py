@@ -48,10 +48,10 @@ def test_a_local_polygon_gives_a_path_that_covers_it(tmp_path: Path) -> None:
     out = tmp_path / "path.geojson"
     code, found = planned(tmp_path, LOCAL, "--swath", "40", "--crs", "local", "--out", str(out))
     assert code == 0
-    assert list(found) == KEYS
+    assert list(found)[: len(KEYS)] == KEYS
     feature = json.loads(out.read_text())["features"][0]
     share = coverage_share(shape(LOCAL), feature["geometry"]["coordinates"], 40.0)
-    assert share >= 0.99
+    assert share >= 0.999
     assert found["coverage"] <= share
     assert found["lower_bound_m"] == pytest.approx(shape(LOCAL).area / 40.0, abs=0.01)
 
