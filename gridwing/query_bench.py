@@ -94,7 +94,7 @@ class Question:
         if isinstance(self.subject, str):
             return track_query(self.subject, self.since, self.until, rows)
         ground = await ground_of(connection, self.subject, self.since)
-        until = min(self.until, self.since + SLICE) if ground.by_time else self.until
+        until = min(self.until, self.since + SLICE)
         return area_query(ground, self.since, until, rows)
 
 
@@ -396,6 +396,7 @@ def _write_cost(urls: DatabaseUrls, fleet: Fleet, say: Say) -> dict[str, Any]:
             "backend_cpu_us_per_row": round(1e6 * median(cpu_s for _, cpu_s in took) / rows, 2),
         }
     with_us, without_us = (told[name]["backend_cpu_us_per_row"] for name in spent)
-    told["cpu_with_vs_without"] = round(with_us / without_us, 2)
+    # A few rows take less than the 10 ms in which the kernel counts CPU.
+    told["cpu_with_vs_without"] = round(with_us / without_us, 2) if without_us else None
     say(f"write: {told}")
     return told

@@ -2,8 +2,9 @@
 
 Both answers come in pages, in the order of device time, and no question reads more than its limits
 allow. A device's track is read from UNIQUE (device_sn, at, key). An area is read cell by cell from
-the index (cell_code, at), each cell for at most a page; an area that takes in more than CELL_SHARE
-of the grid, or ground outside every cell, is read by time instead, from BRIN (at), slice by slice.
+the index (cell_code, at); an area that takes in more than CELL_SHARE of the grid, or ground outside
+every cell, is read by time instead, from BRIN (at). Both go slice by slice of time, so that a full
+page costs no more rows than it has; where a cell-wise slice brings little, the next is longer.
 """
 
 from collections.abc import Mapping
@@ -176,21 +177,21 @@ async def seen_in(
     ground = await ground_of(connection, area, since)
     if by_time:
         ground = replace(ground, by_time=True)
-    if not ground.by_time:
-        asked = area_query(ground, since, until, limit + 1, after)
-        return _page(await _rows(connection, asked), limit)
-    if until - since > AREA_BY_TIME_LIMIT:
+    if ground.by_time and until - since > AREA_BY_TIME_LIMIT:
         raise Unanswerable(
             "an area that is not all grid, or more than a third of it, is read for at most"
             f" {AREA_BY_TIME_LIMIT.days} day: ask for less time or a smaller area within the grid"
         )
     rows: list[tuple[Any, ...]] = []
-    begin = since if after is None else max(since, after.at)
+    begin, slice_ = since if after is None else max(since, after.at), SLICE
     while begin < until and len(rows) <= limit:
-        end = min(begin + SLICE, until)
+        end = min(begin + slice_, until)
         asked = area_query(ground, begin, end, limit + 1 - len(rows), after)
-        rows += await _rows(connection, asked)
+        found = await _rows(connection, asked)
+        rows += found
         begin = end
+        if not ground.by_time and len(found) < limit / 4:
+            slice_ *= 2
     return _page(rows, limit)
 
 

@@ -24,5 +24,5 @@ def test_a_small_past_is_filled_asked_and_dropped(cluster: Cluster) -> None:
     assert by_cell["rows_p50"] > 0
     assert any("cell_code_at_idx" in line for line in by_cell["plan"])
     assert by_cell["full_vs_tenth"] > 0
-    assert told["write"]["cpu_with_vs_without"] > 0
+    assert told["write"]["all_indexes"]["rows_per_s"] > 0
     assert cluster.databases() == before
