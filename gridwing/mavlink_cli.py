@@ -12,7 +12,7 @@ from services.ingest.fields import SERIAL
 SYSTEMS = range(1, 256)
 
 
-def _address(value: str) -> tuple[str, int]:
+def udp_address(value: str) -> tuple[str, int]:
     """Return (host, port) of udp://host:port. Raises click.BadParameter."""
     try:
         parts = urlsplit(value)
@@ -43,7 +43,7 @@ def _devices(values: Sequence[str]) -> dict[int, str]:
 @click.command()
 @click.option(
     "--listen", default="udp://127.0.0.1:14550", show_default=True,
-    callback=lambda _ctx, _param, value: _address(value),
+    callback=lambda _ctx, _param, value: udp_address(value),
     help="Address that vehicles, or a router of theirs, send to.",
 )  # fmt: skip
 @click.option(
@@ -80,7 +80,7 @@ def mavlink(listen: tuple[str, int], devices: dict[int, str], rate: float) -> No
 @click.command("mavlink-vehicle")
 @click.option(
     "--to", "targets", multiple=True, default=("udp://127.0.0.1:14550",), show_default=True,
-    callback=lambda _ctx, _param, values: tuple(map(_address, values)),
+    callback=lambda _ctx, _param, values: tuple(map(udp_address, values)),
     help="Who hears the vehicle, and may command it; may be given again.",
 )  # fmt: skip
 @click.option("--system", type=click.IntRange(1, 255), default=1, show_default=True)

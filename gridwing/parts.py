@@ -239,7 +239,7 @@ async def web(settings: Settings) -> None:
             routers=(
                 ingest_router(on.pool, current_principal),
                 alerts_router(desk, current_principal),
-                patrol_router(flights, current_principal, on.clock),
+                patrol_router(flights, current_principal, on.clock, lambda: on.district),
                 sky_router(sky_desk, current_principal),
             ),
             blur=load_blur().blur,

@@ -16,8 +16,7 @@ AUTOPILOT_COMPONENT = 1
 BY_FORCE = 21196
 AUTOPILOT_VERSION_ID, HOME_POSITION_ID = 148, 242
 RELATIVE_FRAMES = (3, 6)
-MISSION_UNSUPPORTED = 3
-AUTO_MODE, HOLD_SUB_MODE, RETURN_SUB_MODE, LAND_SUB_MODE = 4, 3, 5, 6
+AUTO_MODE, HOLD_SUB_MODE, MISSION_SUB_MODE, RETURN_SUB_MODE, LAND_SUB_MODE = 4, 3, 4, 5, 6
 REAL32 = 9
 TAKE_OFF_LEAST_PCT = 30.0
 HEIGHT_LIMIT_M = 500.0
@@ -50,13 +49,10 @@ def hear(vehicle: MavlinkVehicle, name: str, said: Mapping[str, Any], sender: in
         return [_value(vehicle, i) for i in range(len(vehicle.parameters))]
     if name == "PARAM_SET":
         return _set(vehicle, said)
-    if name == "MISSION_REQUEST_LIST":
-        to = {"target_system": sender, "target_component": 0}
-        return [("MISSION_COUNT", {**to, "count": 0, "mission_type": said["mission_type"]})]
-    if name == "MISSION_COUNT":
-        to = {"target_system": sender, "target_component": 0}
-        refused = {"type": MISSION_UNSUPPORTED, "mission_type": said["mission_type"]}
-        return [("MISSION_ACK", {**to, **refused})]
+    if (answers := vehicle.missions.hear(name, said, sender, vehicle.now_s)) is not None:
+        return answers
+    if name == "MISSION_SET_CURRENT":
+        return [vehicle.mission_current()] if vehicle.choose_item(said["seq"]) else []
     if name == "PING" and said["target_system"] == 0:
         to = {"target_system": sender, "target_component": 0}
         return [("PING", {**to, "time_usec": said["time_usec"], "seq": said["seq"]})]
@@ -140,8 +136,22 @@ def _set_mode(vehicle: MavlinkVehicle, order: Order) -> int:
         return UNSUPPORTED
     if order.p3 == HOLD_SUB_MODE and not vehicle.flying.airborne:
         return ACCEPTED
+    if order.p3 == MISSION_SUB_MODE:
+        return _start_mission(vehicle, order)
     does = MODES.get(order.p3)
     return UNSUPPORTED if does is None else _airborne(does)(vehicle, order)
+
+
+def _start_mission(vehicle: MavlinkVehicle, order: Order) -> int:
+    low = vehicle.flying.motion.battery_pct < TAKE_OFF_LEAST_PCT
+    if low and not vehicle.flying.airborne:
+        return TEMPORARILY_REJECTED
+    return ACCEPTED if vehicle.start_mission() else TEMPORARILY_REJECTED
+
+
+def _choose_item(vehicle: MavlinkVehicle, order: Order) -> int:
+    whole = math.isfinite(order.p1) and order.p1 == int(order.p1)
+    return ACCEPTED if whole and vehicle.choose_item(int(order.p1)) else DENIED
 
 
 MODES: Mapping[float, Callable[[MavlinkVehicle], None]] = {
@@ -158,9 +168,12 @@ COMMANDS: Mapping[int, Callable[[MavlinkVehicle, Order], int]] = {
     22: _take_off,
     176: _set_mode,
     192: _go_to,
+    224: _choose_item,
+    300: _start_mission,
     400: _arm,
 }
-"""MAV_CMD → what it does: return, land, take off, set mode, reposition, arm or disarm."""
+"""MAV_CMD → what it does: return, land, take off, set mode, reposition, set mission item, start
+mission, arm or disarm."""
 
 
 def _parameter(vehicle: MavlinkVehicle, said: Mapping[str, Any]) -> list[Message]:

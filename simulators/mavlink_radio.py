@@ -55,8 +55,10 @@ class Radio(asyncio.DatagramProtocol):
                 self._transport.sendto(datagram, target)
 
     def pack(self, name: str, fields: dict[str, Any]) -> bytes:
-        """Return one message as MAVLink 2."""
-        message = getattr(self._packer, f"{name.lower()}_encode")(**fields)
+        """Return one message as MAVLink 2, without fields this dialect does not know yet."""
+        kind = getattr(self._dialect, f"MAVLink_{name.lower()}_message")
+        known = {key: value for key, value in fields.items() if key in kind.fieldnames}
+        message = getattr(self._packer, f"{name.lower()}_encode")(**known)
         datagram: bytes = message.pack(self._packer)
         self._packer.seq = (self._packer.seq + 1) % 256
         return bytes(datagram)

@@ -27,6 +27,7 @@ from simulators.drone import (
     standing,
 )
 from simulators.kinematics import STEP_S, Airframe, Wind
+from simulators.mavlink_missions import Item, Missions
 
 Message = tuple[str, dict[str, Any]]
 
@@ -45,14 +46,15 @@ QUADROTOR, PX4 = 2, 12
 ARMED, CUSTOM_MODE = 128, 1
 STANDBY_STATE, ACTIVE_STATE = 3, 4
 ON_GROUND, IN_AIR, TAKES_OFF, LANDS = 1, 2, 3, 4
-NO_MISSION, MISSION_ACTIVE = 1, 3
+NO_MISSION, NOT_STARTED, MISSION_ACTIVE, PAUSED, COMPLETE = 1, 2, 3, 4, 5
+GO_HOME, LAND_HERE, TAKE_OFF, LOITER, WAYPOINT, CHANGE_SPEED = 20, 21, 22, 19, 16, 178
 AUTO = 4 << 16
 SUB_MODE = {TAKING_OFF: 2, WAYLINE: 4, HOMING: 5, LANDING: 6}
 HOLD = 3
 SENSORS = 1 | 2 | 4 | 32 | 0x1000_0000
 """Gyroscope, accelerometer, compass, GPS, ready to arm."""
-CAPABILITIES = 8 | 8192 | 131072
-"""COMMAND_INT, MAVLink 2, parameters as bytes."""
+CAPABILITIES = 4 | 8 | 8192 | 16384 | 32768 | 131072
+"""MISSION_INT, COMMAND_INT, MAVLink 2, fence and rally missions, parameters as bytes."""
 CELL_MV, CELLS = 3900, 4
 UNUSED_CELL = 65535
 
@@ -81,8 +83,18 @@ class MavlinkVehicle:
         self.flying = standing(0.0, 0.0, options.battery_pct)
         self.armed = False
         self.parameters = {"MIS_TAKEOFF_ALT": 10.0, "RTL_RETURN_ALT": RETURN_HEIGHT_M}
+        self.missions = Missions()
+        self.mission_seq = 0
+        """The item done now, or next."""
+        self.mission_state = NO_MISSION
+        self._mission_of = 0
+        self._told_leg = 0
         self._ticks = 0
         self._grounded_s = 0.0
+
+    @property
+    def now_s(self) -> float:
+        return (self.at - self.started).total_seconds()
 
     @property
     def boot_ms(self) -> int:
@@ -97,6 +109,8 @@ class MavlinkVehicle:
             self.at += timedelta(seconds=STEP_S)
             self.flying = advance(self.flying, self.wind, self.airframe)
             self._settle()
+            yield from self.missions.tick(self.now_s)
+            yield from self._fly_mission()
             yield from self._often()
             if self._ticks % TICKS_PER_S == 0:
                 yield from self._each_second()
@@ -131,6 +145,101 @@ class MavlinkVehicle:
     def go_to(self, place: Position, height_rel_m: float) -> None:
         x_m, y_m = self.frame.to_local(place.lat_deg, place.lon_deg)
         self.flying = redirect(self.flying, (Leg(x_m, y_m, height_rel_m, CRUISE_M_S, LIVE),))
+
+    def _notice_mission(self) -> None:
+        """A mission that took another's place begins at its first item."""
+        if self._mission_of != self.missions.changed:
+            self._mission_of, self.mission_seq = self.missions.changed, 0
+            self.mission_state = NOT_STARTED if self.missions.items else NO_MISSION
+
+    def start_mission(self) -> bool:
+        """Fly the stored mission from its current item; False where there is none to fly."""
+        self._notice_mission()
+        legs = self._mission_legs(self.mission_seq)
+        if not legs or not self.armed:
+            return False
+        if self.flying.airborne:
+            self.flying = redirect(self.flying, legs)
+        else:
+            self.flying = depart(self.flying, legs)
+        self.mission_state, self._told_leg = MISSION_ACTIVE, 0
+        return True
+
+    def choose_item(self, seq: int) -> bool:
+        """Go on with another item of the mission, at once where it is being flown."""
+        if not 0 <= seq < len(self.missions.items):
+            return False
+        self.mission_seq = seq
+        if self.mission_state == MISSION_ACTIVE:
+            self.start_mission()
+        return True
+
+    def _mission_legs(self, first: int) -> tuple[Leg, ...]:
+        """Return the legs of the mission's items from `first` up to a return or a landing."""
+        legs: list[Leg] = []
+        speed_m_s, m = CRUISE_M_S, self.flying.motion
+        high_m = m.z_m
+        for seq, item in enumerate(self.missions.items):
+            if item.command == CHANGE_SPEED and item.p2 > 0:
+                speed_m_s = item.p2
+            if seq < first:
+                continue
+            if item.command == GO_HOME:
+                break
+            if item.command not in (TAKE_OFF, WAYPOINT, LOITER, LAND_HERE):
+                continue
+            x_m, y_m, z_m = self._item_place(item)
+            if item.command == TAKE_OFF:
+                # Straight up; a vehicle in the air climbs where it is.
+                legs.append(Leg(m.x_m, m.y_m, z_m, CLIMB_M_S, TAKING_OFF, index=seq))
+            elif item.command == LAND_HERE:
+                legs.append(Leg(x_m, y_m, high_m, speed_m_s, WAYLINE))
+                legs.append(Leg(x_m, y_m, 0.0, 2.0, LANDING, index=seq))
+                break
+            else:
+                legs.append(Leg(x_m, y_m, z_m, speed_m_s, WAYLINE, hover_s=item.p1, index=seq))
+            high_m = z_m
+        if legs and not self.flying.airborne and legs[0].mode != TAKING_OFF:
+            up_m = max(self.parameters["MIS_TAKEOFF_ALT"], legs[0].z_m)
+            legs.insert(0, Leg(m.x_m, m.y_m, up_m, CLIMB_M_S, TAKING_OFF, index=first))
+        return tuple(legs)
+
+    def _item_place(self, item: Item) -> tuple[float, float, float]:
+        x_m, y_m = self.frame.to_local(item.x / 1e7, item.y / 1e7)
+        return x_m, y_m, item.z - (0.0 if item.relative else self.options.ground_msl_m)
+
+    def _fly_mission(self) -> Iterator[Message]:
+        """Tell each item that is behind; at the end of the legs go home where the mission says."""
+        self._notice_mission()
+        if self.mission_state != MISSION_ACTIVE:
+            return
+        flying, items = self.flying, self.missions.items
+        left = flying.mode not in (WAYLINE, TAKING_OFF, LANDING) and flying.airborne
+        if left:
+            # Another order has taken the vehicle off its mission.
+            self.mission_state = PAUSED
+            return
+        if not flying.airborne:
+            # It has landed as its last item says.
+            yield "MISSION_ITEM_REACHED", {"seq": self.mission_seq}
+            self.mission_state = COMPLETE
+            return
+        for leg in flying.legs[self._told_leg : flying.leg]:
+            climbed_first = leg.mode == TAKING_OFF and items[leg.index or 0].command != TAKE_OFF
+            if leg.index is not None and not climbed_first:
+                yield "MISSION_ITEM_REACHED", {"seq": leg.index}
+                self.mission_seq = min(leg.index + 1, len(items) - 1)
+        self._told_leg = flying.leg
+        if flying.done:
+            yield from self._end_mission(items)
+
+    def _end_mission(self, items: tuple[Item, ...]) -> Iterator[Message]:
+        self.mission_state, self.mission_seq = COMPLETE, len(items) - 1
+        yield "MISSION_ITEM_REACHED", {"seq": len(items) - 1}
+        if any(item.command == GO_HOME for item in items):
+            self.go_home()
+        else:
+            self.hold()
 
     def _settle(self) -> None:
         """Disarm after landing; fly rounds where it is to."""
@@ -196,7 +305,6 @@ class MavlinkVehicle:
         m, left_pct = self.flying.motion, int(self.flying.motion.battery_pct)
         lat, lon, msl_mm = self._place()
         unix_us = round(self.at.timestamp() * 1e6)
-        on_mission = self.flying.airborne and self.flying.mode == WAYLINE
         yield "HEARTBEAT", {
             "type": QUADROTOR, "autopilot": PX4, "custom_mode": self._mode, "mavlink_version": 3,
             "base_mode": CUSTOM_MODE | (ARMED if self.armed else 0),
@@ -227,8 +335,17 @@ class MavlinkVehicle:
             "throttle": 50 if self.armed else 0, "alt": msl_mm / 1000, "climb": m.vz_m_s,
         }  # fmt: skip
         yield self.home_position()
-        mission = MISSION_ACTIVE if on_mission else NO_MISSION
-        yield "MISSION_CURRENT", {"seq": self.flying.waypoint or 0, "mission_state": mission}
+        yield self.mission_current()
+
+    def mission_current(self) -> Message:
+        """A vehicle on its rounds says that it flies a mission, though it holds none."""
+        state, seq = self.mission_state, self.mission_seq
+        if state == NO_MISSION and self.flying.airborne and self.flying.mode == WAYLINE:
+            state, seq = MISSION_ACTIVE, self.flying.waypoint or 0
+        return "MISSION_CURRENT", {
+            "seq": seq, "total": len(self.missions.items), "mission_state": state,
+            "mission_id": self.missions.opaque_id(0),
+        }  # fmt: skip
 
     def home_position(self) -> Message:
         home = self.options.home

@@ -1,23 +1,29 @@
 """HTTP for missions: reading them, and the wayline files docks fetch."""
 
 import hmac
+import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from domain.codec import to_plain
-from domain.mission import Mission, MissionPurpose
+from domain.district import District
 from runtime.access import Principal, allow
 from runtime.clock import Clock
 from services.patrol.flight import Flight
+from services.patrol.geojson import LAYERS, collection, layers, path_feature
 from services.patrol.store import PatrolStore, wayline_key
 
 KMZ_TYPE = "application/vnd.google-earth.kmz"
+GEOJSON_TYPE = "application/geo+json"
 
 
 def router(
-    store: PatrolStore, principal_of: Callable[[Request], Awaitable[Principal]], clock: Clock
+    store: PatrolStore,
+    principal_of: Callable[[Request], Awaitable[Principal]],
+    clock: Clock,
+    district: Callable[[], District],
 ) -> APIRouter:
     """Return the routes under /api; `principal_of` is the dependency that says who asks."""
     api = APIRouter(prefix="/api")
@@ -42,6 +48,19 @@ def router(
             raise HTTPException(404, "no such wayline")
         return Response(data, media_type=KMZ_TYPE, headers={"Cache-Control": "no-store"})
 
+    async def geojson(
+        principal: asking, layer: Annotated[list[str] | None, Query()] = None
+    ) -> Response:
+        _ask(principal, "mission.read")
+        _ask(principal, "district.read")
+        wanted = layer or list(LAYERS)
+        for name in wanted:
+            if name not in LAYERS:
+                raise HTTPException(422, f"layer must be one of {', '.join(LAYERS)}, got {name!r}")
+        told = collection(layers(district(), await store.flights(), wanted))
+        return Response(json.dumps(told, ensure_ascii=False), media_type=GEOJSON_TYPE)
+
+    api.add_api_route("/geojson", geojson, methods=["GET"])
     api.add_api_route("/missions", missions, methods=["GET"])
     api.add_api_route("/missions/{mission_id}", mission, methods=["GET"])
     api.add_api_route("/waylines/{mission_id}.kmz", wayline, methods=["GET"])
@@ -93,26 +112,5 @@ def _shown(flight: Flight) -> dict[str, Any]:
         "carrier_id": flight.carrier_id,
         "diverted_for": flight.diverted_for,
         "concluded": to_plain(flight.concluded),
-        "wayline": wayline_geojson(flight.mission),
-    }
-
-
-def wayline_geojson(mission: Mission) -> dict[str, Any]:
-    """Return the path as an RFC 7946 Feature: a line, or the point a look is about."""
-    points = [[w.position.lon_deg, w.position.lat_deg] for w in mission.wayline.waypoints]
-    look = mission.purpose is not MissionPurpose.PATROL or len(points) < 2
-    geometry: dict[str, Any] = (
-        {"type": "Point", "coordinates": points[0] if points else []}
-        if look
-        else {"type": "LineString", "coordinates": points}
-    )
-    return {
-        "type": "Feature",
-        "geometry": geometry,
-        "properties": {
-            "role": "path",
-            "mission_id": mission.mission_id,
-            "purpose": mission.purpose.value,
-            "height_rel_m": max((w.height_rel_m for w in mission.wayline.waypoints), default=0.0),
-        },
+        "wayline": path_feature(flight.mission),
     }

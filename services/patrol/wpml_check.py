@@ -5,6 +5,7 @@ indices, turns that fit their legs, action groups, both documents of one mind.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from xml.etree import ElementTree as ET
@@ -146,9 +147,15 @@ def _config(name: str, root: ET.Element, dock: bool) -> Iterator[Fault]:
 
 
 def _ids(name: str, root: ET.Element, element: str) -> Iterator[Fault]:
-    ids = [text(folder, element) for folder in folders(root)]
-    for value in sorted({i for i in ids if i is not None and ids.count(i) > 1}):
-        yield Fault(name, element, f"{value} twice", "unique within the file")
+    yield from _unique(name, element, folders(root), "unique within the file")
+
+
+def _unique(
+    where: str, element: str, holders: Iterable[ET.Element], allowed: str
+) -> Iterator[Fault]:
+    for value, times in Counter(text(holder, element) for holder in holders).items():
+        if value is not None and times > 1:
+            yield Fault(where, element, f"{value}, {times} times", allowed)
 
 
 def _wayline(where: str, folder: ET.Element) -> Iterator[Fault]:
@@ -269,12 +276,10 @@ def _reach_m(place: ET.Element) -> float:
 
 
 def _groups(where: str, groups: Sequence[ET.Element], count: int) -> Iterator[Fault]:
-    ids = [text(group, "actionGroupId") for group in groups]
+    yield from _unique(where, "actionGroupId", groups, "unique within the wayline")
     for i, group in enumerate(groups):
-        at = f"{where} actionGroup {ids[i] or i}"
+        at = f"{where} actionGroup {text(group, 'actionGroupId') or i}"
         yield from _apply(at, group, "actionGroup")
-        if ids[i] is not None and ids[i] in ids[:i]:
-            yield Fault(at, "actionGroupId", f"{ids[i]} twice", "unique within the wayline")
         start = _float(text(group, "actionGroupStartIndex"))
         end = _float(text(group, "actionGroupEndIndex"))
         if start is not None and end is not None and not start <= end < max(1, count):
@@ -293,12 +298,10 @@ def _actions(where: str, group: ET.Element) -> Iterator[Fault]:
     found = children(group, "action")
     if not found:
         yield Fault(where, "action", "missing", "at least one")
-    ids = [text(action, "actionId") for action in found]
+    yield from _unique(where, "actionId", found, "unique within the group")
     for i, action in enumerate(found):
-        at = f"{where} action {ids[i] or i}"
+        at = f"{where} action {text(action, 'actionId') or i}"
         yield from _apply(at, action, "action")
-        if ids[i] is not None and ids[i] in ids[:i]:
-            yield Fault(at, "actionId", f"{ids[i]} twice", "unique within the group")
         yield from _action(at, action, kind)
 
 

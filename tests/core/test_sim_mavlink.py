@@ -130,7 +130,8 @@ def test_questions_are_answered_and_what_is_for_another_is_not() -> None:
     assert on.hear("PARAM_SET", **{**wanted, "param_value": NAN})[0][1]["param_value"] == 5.0
     assert len(on.hear("PARAM_REQUEST_LIST")) == 2
     assert on.hear("MISSION_REQUEST_LIST", mission_type=0)[0][1]["count"] == 0
-    assert on.hear("MISSION_COUNT", mission_type=0, count=3)[0][1]["type"] == 3
+    assert on.hear("MISSION_COUNT", mission_type=9, count=3)[0][1]["type"] == 3
+    assert on.hear("MISSION_COUNT", mission_type=0, count=3)[0][1]["seq"] == 0
     ping = {"target_system": 0, "target_component": 0, "time_usec": 7, "seq": 3}
     assert on.hear("PING", **ping)[0][1]["seq"] == 3
     assert on.hear("PARAM_REQUEST_LIST", target_system=2) == []

@@ -20,9 +20,9 @@ from services.patrol.sky_api import sky_router
 from services.patrol.sky_desk import SkyDesk
 from services.patrol.sky_rules import load_sky_rules
 from services.patrol.store import PostgresPatrolStore, wayline_key
-from tests.core.patrol_scene import EPOCH, FRAME, district
+from tests.core.patrol_scene import EPOCH, FRAME, district, no_fly
 
-DISTRICT = district(docks=2)
+DISTRICT = district(docks=2, airspaces=(no_fly(0.0, 0.0, 50.0, 50.0),))
 CLOCK: Clock = replace(wall_clock(), epoch=EPOCH)
 POINTS = tuple(Waypoint(FRAME.to_position(x, 0.0), 90.0, 12.0) for x in (0.0, 80.0))
 MISSION = Mission(
@@ -49,7 +49,7 @@ async def web(database_urls: DatabaseUrls) -> AsyncIterator[Web]:
     async with open_pool(database_urls.app) as pool:
         store = PostgresPatrolStore(pool)
         app = FastAPI()
-        app.include_router(router(store, asking, wall_clock()))
+        app.include_router(router(store, asking, wall_clock(), lambda: DISTRICT))
         desk = SkyDesk(PostgresLedger(pool), store, DISTRICT, CLOCK, load_sky_rules())
         app.include_router(sky_router(desk, asking))
         transport = httpx.ASGITransport(app)
@@ -218,3 +218,21 @@ async def test_a_wayline_is_given_for_its_key_only(web: Web) -> None:
         answer = await client.get("/api/waylines/m1.kmz", params={"key": wrong})
         assert answer.status_code == 404
     assert (await client.get(f"/api/waylines/m2.kmz?key={other}")).status_code == 404
+
+
+async def test_everything_is_told_as_geojson(web: Web) -> None:
+    client, _ = web
+    answer = await client.get("/api/geojson")
+    assert answer.headers["content-type"] == "application/geo+json"
+    told = answer.json()
+    roles = [f["properties"]["role"] for f in told["features"]]
+    assert roles == ["cell"] * 4 + ["nfz", "path"]
+    assert len(told["bbox"]) == 4
+    line = told["features"][-1]["geometry"]
+    assert line["type"] == "LineString"
+    assert line["coordinates"][0][2] == 110.0, "20 m of the dock and 90 m above it"
+    only = (await client.get("/api/geojson?layer=no_fly")).json()
+    assert [f["properties"]["code"] for f in only["features"]] == ["NF1"]
+    refused = await client.get("/api/geojson?layer=clouds")
+    assert refused.status_code == 422
+    assert "cells" in refused.json()["detail"]
