@@ -172,7 +172,9 @@ def _read(
     def to_pixels(points: Floats) -> Floats:
         lat, lon = frame.to_degrees(points[:, 0], points[:, 1])
         x, y = to_crs.transform(lon, lat)
-        column, row = back * (np.asarray(x), np.asarray(y))
+        x, y = np.asarray(x), np.asarray(y)
+        column = back.a * x + back.b * y + back.c
+        row = back.d * x + back.e * y + back.f
         # A pixel's value stands at its middle.
         return np.stack([column - 0.5, row - 0.5], axis=1)
 

@@ -155,6 +155,8 @@ class CountingDock:
     left_s: float = 0.0
     homing: bool = False
     files: list[dict[str, Any]] = field(default_factory=list)
+    wind_m_s: float = 3.0
+    drone_silent: bool = False
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -251,7 +253,7 @@ class CountingDock:
         dock = {
             "mode_code": 0 if idle else 4,
             "drone_in_dock": int(idle),
-            "wind_speed": 3.0,
+            "wind_speed": self.wind_m_s,
             "rainfall": 0,
             "drone_charge_state": {"state": 1, "capacity_percent": int(self.battery_pct)},
         }
@@ -261,5 +263,7 @@ class CountingDock:
             "battery": {"capacity_percent": int(self.battery_pct)},
         }
         for sn, data in ((self.sn, dock), (self.drone_sn, drone)):
+            if sn == self.drone_sn and self.drone_silent:
+                continue
             body = json.dumps({"data": data}).encode()
             await self.bus.publish(f"thing/product/{sn}/osd", body, 0)
