@@ -59,14 +59,17 @@ def cell_feature(cell: GridCell) -> Feature:
 
 
 def airspace_feature(airspace: Airspace) -> Feature:
-    """Return a volume of airspace; heights are true heights above ground."""
+    """Return a volume of airspace, with what its heights count from and when it is closed."""
     no_fly = airspace.kind is AirspaceKind.NO_FLY
     told = {
         "code": airspace.code,
         "name": airspace.name,
         "kind": airspace.kind.value,
-        "floor_agl_m": airspace.floor_agl_m,
-        "ceiling_agl_m": airspace.ceiling_agl_m,
+        "floor_m": airspace.floor_m,
+        "ceiling_m": airspace.ceiling_m,
+        "height_reference": airspace.height_reference.value,
+        "valid_from": to_plain(airspace.valid_from),
+        "valid_to": to_plain(airspace.valid_to),
     }
     return _feature(_polygons(airspace.area), "nfz" if no_fly else "volume", told)
 
