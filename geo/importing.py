@@ -16,10 +16,18 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import CRSError
-from shapely import MultiPolygon, Polygon, STRtree, force_2d, is_valid_reason, transform
+from shapely import (
+    MultiPolygon,
+    Polygon,
+    STRtree,
+    force_2d,
+    is_valid_reason,
+    transform,
+    union_all,
+)
 from shapely.geometry.base import BaseGeometry
 
-from domain.place import Community, GridCell, Position
+from domain.place import Area, Community, GridCell, Position
 from geo.frames import LocalFrame, gcj02_to_wgs84
 from geo.shapes import area_to_shape, local_geometry, shape_to_area
 
@@ -87,6 +95,25 @@ def read_cells(
         for code, name, shape in zip(codes, names, whole, strict=True)
     ]
     return Imported(tuple(sorted(cells, key=lambda c: c.code)), ())
+
+
+def read_area(path: Path, *, crs: str | None = None) -> Area:
+    """Read every polygon of a file as one area. Raises ValueError saying what is wrong with it."""
+    try:
+        frame = geopandas.read_file(path)
+    except (DataSourceError, DataLayerError, OSError) as error:
+        cure = "give a GeoJSON, GeoPackage or Shapefile"
+        raise ValueError(f"{path.name}: {cure}: {error}") from error
+    if not isinstance(frame, geopandas.GeoDataFrame) or not 0 < len(frame) <= FEATURES_LIMIT:
+        raise ValueError(f"{path.name}: give 1..{FEATURES_LIMIT} features with a geometry")
+    placed = _in_degrees(frame, crs)
+    problems = [placed] if isinstance(placed, Problem) else []
+    shapes: list[Polygon | MultiPolygon | None] = []
+    if not isinstance(placed, Problem):
+        shapes = [_polygon(i, shape, problems) for i, shape in enumerate(placed)]
+    if problems:
+        raise ValueError(f"{path.name}: {problems[0].code}: {problems[0].cure}")
+    return shape_to_area(union_all([shape for shape in shapes if shape is not None]))
 
 
 def _failed(code: str, cure: str) -> Imported:

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "wayline": ("gridwing.wayline_cli:wayline", "Files and missions for real aircraft."),
     "grid": ("gridwing.grid_cli:grid", "Import, check and export grid polygons."),
     "import": ("gridwing.grid_cli:import_", "Import grid polygons, as `grid import` does."),
+    "sky": ("gridwing.sky_cli:sky", "Ground stop, drones in hand, zones, flight applications."),
     "models": ("gridwing.models_cli:models_group", "Detectors: list, check, detect, train."),
     "admin": ("gridwing.admin_cli:admin", "Accounts."),
     "migrate": ("gridwing.admin_cli:migrate", "Bring the database to this version."),

@@ -20,6 +20,7 @@ from gridwing.eyes import load_blur, load_eyes, watch_policy
 from gridwing.status import status_server
 from gridwing.stopping import run_until_stopped
 from gridwing.stream import Stream
+from gridwing.terrain import read_district_terrain
 from gridwing.web_server import serve
 from models.boxes import Image
 from runtime import log as logging
@@ -199,12 +200,25 @@ async def patrol(settings: Settings) -> None:
             key = wayline_key(secret, mission_id)
             return f"{settings.public_url}/api/waylines/{mission_id}.kmz?key={key}"
 
+        terrain = None
+        if settings.terrain is not None:
+            terrain, _ = read_district_terrain(
+                settings.terrain, settings.terrain_geoid_m, on.district
+            )
         on.ready.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sequence(on.pool))
             tasks.create_task(
                 run_patrol(
-                    on.ledger, bus, store, on.district, on.clock, PatrolPolicy(), wayline_url
+                    on.ledger,
+                    bus,
+                    store,
+                    on.district,
+                    on.clock,
+                    PatrolPolicy(),
+                    wayline_url,
+                    slot=settings.slot,
+                    terrain=terrain,
                 )
             )
 

@@ -24,6 +24,8 @@ class Settings:
     slot: str
     telemetry_days: int
     log_format: str
+    terrain: Path | None
+    terrain_geoid_m: float
     simulation: bool
     clock_epoch: datetime | None
     clock_started_wall_s: float
@@ -48,6 +50,8 @@ class Settings:
             slot=env.get("GRIDWING_SLOT", "0"),
             telemetry_days=int(_number(env, "GRIDWING_TELEMETRY_DAYS", 180, 2, 3650)),
             log_format=_choice(env, "GRIDWING_LOG", "text", ("text", "json")),
+            terrain=Path(env["GRIDWING_TERRAIN"]) if env.get("GRIDWING_TERRAIN") else None,
+            terrain_geoid_m=_number(env, "GRIDWING_TERRAIN_GEOID_M", 0, -120, 120),
             simulation=_choice(env, "GRIDWING_SIMULATION", "0", ("0", "1")) == "1",
             clock_epoch=_instant(env, "GRIDWING_CLOCK_EPOCH"),
             clock_started_wall_s=_number(env, "GRIDWING_CLOCK_STARTED", 0, 0, 1e11),
