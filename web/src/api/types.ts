@@ -38,6 +38,16 @@ export interface District {
   }[];
 }
 
+export interface StopEffect {
+  in_the_air: string[];
+  taking_off: string[];
+  planned: string[];
+}
+
+export interface SkyNow {
+  ground_stop: { by: string; at: string; reason: string; all_home: boolean } | null;
+}
+
 export interface DevicePosition {
   device_sn: string;
   kind: "drone" | "dock" | "camera" | "remote_control";

@@ -9,6 +9,7 @@ import { switchLanguage, timeOfDay } from "../i18n";
 import { DistrictMap } from "../map/DistrictMap";
 import { useLive } from "../stream/live";
 import { FleetStrip } from "./FleetStrip";
+import { GroundStop } from "./GroundStop";
 import { IncidentList } from "./IncidentList";
 import { IncidentPanel } from "./IncidentPanel";
 
@@ -20,6 +21,7 @@ export function Console({ account, leave }: { account: Account; leave: () => voi
   const [incidents, setIncidents] = useState<Incident[]>([]);
   const [selected, setSelected] = useState<string | null>(null);
   const [changed, setChanged] = useState(0);
+  const [stopChanged, setStopChanged] = useState(0);
   const [clock, setClock] = useState<string | null>(null);
   const timer = useRef(0);
 
@@ -34,6 +36,7 @@ export function Console({ account, leave }: { account: Account; leave: () => voi
     (entry: Entry) => {
       setClock(entry.at);
       if (entry.stream.startsWith("incident/")) reload();
+      if (entry.stream.startsWith("ground_stop/")) setStopChanged((n) => n + 1);
     },
     [reload],
   );
@@ -54,6 +57,7 @@ export function Console({ account, leave }: { account: Account; leave: () => voi
         </span>
         {clock && <time>{timeOfDay(clock)}</time>}
         <span className="spring" />
+        <GroundStop account={account} changed={stopChanged} />
         <span>{account.display}</span>
         <button className="quiet" onClick={switchLanguage}>{t("lang")}</button>
         <button className="quiet" onClick={leave}>{t("login/leave")}</button>

@@ -6,6 +6,17 @@ export const en: Catalogue = {
   live: { on: "Live", stale: "Stale since {{time}}" },
   list: { title: "Incidents", empty: "No incidents now", openOnly: "Open", all: "All", count: "{{count}}" },
   fleet: { title: "Fleet", battery: "Battery", height: "Height", speed: "Speed" },
+  stop: {
+    stop: "Ground stop", title: "Ground stop", what: "No drone takes off until a person who may lifts it.", reason: "Reason",
+    allHome: "Also call home every drone in the air", next: "Next", confirm: "Stop all flights", cancel: "Cancel", lift: "Lift",
+    liftAsk: "Lift the ground stop? Drones will take off again.", failed: "That did not work: try again",
+    effect: "In the air: {{flying}}; taking off: {{leaving}}; planned: {{planned}}.",
+    stood: "Ground stop: {{by}} {{time}}, {{reason}}", stoodAllHome: "Ground stop, all home: {{by}} {{time}}, {{reason}}",
+    why: {
+      safety: "safety", weather: "weather", airspace: "airspace", authority: "authority", technical: "technical", exercise: "exercise",
+      other: "other", clear: "clear",
+    },
+  },
   page: {
     back: "Back to list", evidence: "Pictures", noEvidence: "No picture yet", timeline: "Timeline", dispatches: "Dispatches",
     acknowledge: "Acknowledge", dispatch: "Dispatch", verify: "Verify by drone", falseAlarm: "Close as false alarm",

@@ -4,6 +4,17 @@ export const zh = {
   live: { on: "实时", stale: "数据已中断，自 {{time}} 起未更新" },
   list: { title: "事件", empty: "目前没有事件", openOnly: "未结案", all: "全部", count: "{{count}} 件" },
   fleet: { title: "机队", battery: "电量", height: "高度", speed: "速度" },
+  stop: {
+    stop: "停飞", title: "停飞", what: "停飞后任何无人机不得起飞，直到有权限的人员解除。", reason: "原因",
+    allHome: "同时召回全部在飞无人机", next: "下一步", confirm: "确认停飞", cancel: "取消", lift: "解除停飞",
+    liftAsk: "确定解除停飞吗？无人机将重新起飞。", failed: "没有成功，请重试",
+    effect: "在飞 {{flying}} 架，正在起飞 {{leaving}} 架，已计划 {{planned}} 架。",
+    stood: "停飞中：{{by}} {{time}}，{{reason}}", stoodAllHome: "停飞并召回中：{{by}} {{time}}，{{reason}}",
+    why: {
+      safety: "安全", weather: "天气", airspace: "空域", authority: "主管部门要求", technical: "技术故障", exercise: "演练",
+      other: "其他", clear: "已恢复",
+    },
+  },
   page: {
     back: "返回列表", evidence: "现场图片", noEvidence: "尚无图片", timeline: "处置过程", dispatches: "派单",
     acknowledge: "确认知悉", dispatch: "派单", verify: "无人机核查", falseAlarm: "误报结案",
