@@ -57,7 +57,7 @@ def patience(policy: PatrolPolicy, rate: float) -> Patience:
     return Patience(
         reply_s=patience_s(policy.reply_limit_s, policy.reply_limit_wall_s, rate),
         plan_stale_s=patience_s(policy.plan_stale_s, policy.plan_stale_wall_s, rate),
-        quiet_s=policy.quiet_limit_s,
+        quiet_s=patience_s(policy.quiet_limit_s, policy.quiet_limit_wall_s, rate),
         idle_enough_s=patience_s(policy.idle_enough_s, policy.idle_enough_wall_s, rate),
         look_s=patience_s(policy.look_limit_s, policy.look_limit_wall_s, rate),
         look_grace_s=patience_s(policy.look_grace_s, policy.look_grace_wall_s, rate),

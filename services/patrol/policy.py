@@ -52,6 +52,7 @@ class PatrolPolicy:
     plan_stale_s: float = 120.0
     plan_stale_wall_s: float = 10.0
     quiet_limit_s: float = 180.0
+    quiet_limit_wall_s: float = 15.0
     idle_enough_s: float = 60.0
     idle_enough_wall_s: float = 4.0
     home_tries: int = 3
