@@ -13,7 +13,7 @@ from typing import ClassVar
 from domain.clearance import FlightApplication
 from domain.hazard import Hazard, HazardKind, Severity
 from domain.incident import CloseOutcome, VerifiedBy
-from domain.mission import LookOutcome, Mission, MissionOutcome, MissionPurpose
+from domain.mission import BreakPoint, LookOutcome, Mission, MissionOutcome, MissionPurpose
 from domain.observation import EventSeverity, EventState
 from domain.place import Airspace, ErrorEllipse, Position
 from domain.responder import Force
@@ -144,6 +144,7 @@ class FlightProgressed:
     break_reason: int | None
     result: int
     at: datetime
+    break_point: BreakPoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,8 @@ class MissionPlanned:
 class MissionStepIntended:
     """patrol: about to send a command whose loss must never be answered by sending it twice.
 
-    `step` is prepare, execute, takeoff_to_point, fly_to_point, pause, recovery or return_home;
+    `step` is prepare, execute, undo, takeoff_to_point, grab_authority, fly_to_point,
+    fly_to_point_stop, pause, recovery or return_home;
     `transaction_id` is the tid the command will carry; `lease` the fencing token of the commander.
     """
 

@@ -56,10 +56,22 @@ class Wayline:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakPoint:
+    """Where a wayline was left: on the leg after waypoint `index` (`state` 0, `progress` is the
+    share of the leg, 0..1), or at that waypoint (`state` 1). DJI Cloud API, flighttask_progress."""
+
+    index: int
+    state: int
+    progress: float
+    wayline_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Mission:
     """任务. `mission_id` is also the flight_id of its one sortie.
 
     `target` and `kind` say where and for what kind of hazard a look is; a patrol has neither.
+    `resumes_id` and `break_point` say which patrol's wayline is flown on, and from where.
     """
 
     mission_id: str
@@ -74,6 +86,8 @@ class Mission:
     target: Position | None = None
     reason: str = ""
     kind: HazardKind | None = None
+    resumes_id: str | None = None
+    break_point: BreakPoint | None = None
 
 
 class LookOutcome(StrEnum):

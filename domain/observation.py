@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.device import DeviceKind
+from domain.mission import BreakPoint
 from domain.place import Position
 
 
@@ -143,6 +144,7 @@ class FlightReport:
     waypoint_index: int | None = None
     break_reason: int | None = None
     result: int = 0
+    break_point: BreakPoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

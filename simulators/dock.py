@@ -30,15 +30,19 @@ from simulators.kinematics import STEP_S, Airframe, homeward_pct
 from simulators.sortie import (
     BROKEN_BY_BATTERY,
     CHECKS,
+    REASON_TO_RESULT,
     RESOURCE,
     STEP_BEFORE_HOME,
     STEP_COVER,
     STEP_FLYING,
     STEP_LANDING,
     STEP_LEAVE,
+    WRONG_RESUME_INDEX,
     Sortie,
     SortieKind,
     Stage,
+    Start,
+    from_start,
     point_progress,
     resume_legs,
     takeoff_legs,
@@ -79,6 +83,7 @@ class Prepared:
 
     flight_id: str
     rth_height_m: float
+    start: Start | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +340,11 @@ class DockMachine:
             self._fail(sortie, FAILED_RESOURCE)
             return
         legs = wayline_legs(wayline, self.frame, self.dock.height_ellipsoid_m)
+        try:
+            legs = from_start(legs, sortie.start) if sortie.start is not None else legs
+        except ValueError:
+            self._fail(sortie, REASON_TO_RESULT + WRONG_RESUME_INDEX)
+            return
         sortie = replace(
             sortie,
             legs=legs,
@@ -399,6 +409,15 @@ class DockMachine:
         )
         flying = to_point(self.state.flying, x_m, y_m, z_m, speed_m_s)
         self.state = replace(self.state, flying=flying, over_told=False)
+        self.dirty = True
+
+    def fly_elsewhere(self, x_m: float, y_m: float, z_m: float) -> None:
+        """Fly to another point than the one under way, under the same name."""
+        sortie = self.sortie
+        assert sortie is not None
+        self._set(replace(sortie, target_x_m=x_m, target_y_m=y_m, target_z_m=z_m))
+        flying = to_point(self.state.flying, x_m, y_m, z_m, sortie.speed_m_s)
+        self.state = replace(self.state, flying=flying, told="", over_told=False)
         self.dirty = True
 
     def stop_fly_to(self) -> None:

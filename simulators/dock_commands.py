@@ -10,7 +10,7 @@ from typing import Any
 
 from simulators.dock import DockMachine, Prepared
 from simulators.reply import Reply
-from simulators.sortie import BROKEN_BY_RETURN, Sortie, SortieKind, Stage
+from simulators.sortie import BROKEN_BY_RETURN, Sortie, SortieKind, Stage, Start
 from simulators.weather import Sky
 
 OK = 0
@@ -63,7 +63,7 @@ def _prepare(machine: DockMachine, data: dict[str, Any], at: datetime) -> Reply:
     if refusal:
         return Reply(refusal)
     left = tuple(p for p in machine.state.prepared if p.flight_id != flight_id)
-    prepared = Prepared(flight_id, float(data.get("rth_altitude", 60.0)))
+    prepared = Prepared(flight_id, float(data.get("rth_altitude", 60.0)), _start(data))
     machine.state = replace(machine.state, prepared=(*left, prepared)[-PREPARED_LIMIT:])
     machine.dirty = True
     return Reply(OK)
@@ -85,9 +85,26 @@ def _execute(machine: DockMachine, data: dict[str, Any], at: datetime) -> Reply:
         return Reply(refusal)
     now = machine.state.at
     machine.begin(
-        Sortie(flight_id, SortieKind.WAYLINE, at, now, rth_height_m=prepared.rth_height_m)
+        Sortie(
+            flight_id,
+            SortieKind.WAYLINE,
+            at,
+            now,
+            rth_height_m=prepared.rth_height_m,
+            start=prepared.start,
+        )
     )
     return Reply(OK)
+
+
+def _start(data: dict[str, Any]) -> Start | None:
+    told = data.get("break_point")
+    if told is None:
+        return None
+    index, state, progress = int(told["index"]), int(told["state"]), float(told["progress"])
+    if index < 0 or state not in (0, 1) or not 0.0 <= progress <= 1.0:
+        raise ValueError("break_point")
+    return Start(index, state, progress)
 
 
 def _take_off_to_point(machine: DockMachine, data: dict[str, Any], at: datetime) -> Reply:
@@ -132,6 +149,20 @@ def _fly_to_point(machine: DockMachine, data: dict[str, Any], _: datetime) -> Re
     if not 2.0 <= z_m <= 1500.0:
         return Reply(BAD_PARAMETER)
     machine.fly_to(str(data["fly_to_id"]), x_m, y_m, z_m, _speed(data))
+    return Reply(OK)
+
+
+def _update_fly_to(machine: DockMachine, data: dict[str, Any], _: datetime) -> Reply:
+    sortie = machine.sortie
+    if sortie is None or sortie.stage is not Stage.ASIDE:
+        return Reply(NOT_FLYING)
+    point = data["points"][0]
+    lat, lon, height_m = (float(point[name]) for name in REST_POSITIONS)
+    x_m, y_m = machine.frame.to_local(lat, lon)
+    z_m = height_m - machine.dock.height_ellipsoid_m
+    if str(data["fly_to_id"]) != sortie.fly_to_id or not 2.0 <= z_m <= 1500.0:
+        return Reply(BAD_PARAMETER)
+    machine.fly_elsewhere(x_m, y_m, z_m)
     return Reply(OK)
 
 
@@ -222,6 +253,7 @@ _HANDLERS: dict[str, Handler] = {
     "return_home": _return_home,
     "takeoff_to_point": _take_off_to_point,
     "fly_to_point": _fly_to_point,
+    "fly_to_point_update": _update_fly_to,
     "fly_to_point_stop": _stop_fly_to,
     "drc_mode_enter": _enter_drc,
     "drc_mode_exit": _leave_drc,

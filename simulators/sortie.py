@@ -4,7 +4,7 @@ Steps are DJI `current_step` values; stages are ours and say which commands fit.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,9 @@ from simulators.wayline import FileWayline
 
 BROKEN_BY_BATTERY = 773
 BROKEN_BY_RETURN = 1283
+WRONG_RESUME_INDEX = 1558
+REASON_TO_RESULT = 321_000
+"""The vendor's error code of a break reason is this much more."""
 STEP_FLYING, STEP_BEFORE_HOME, STEP_LANDING, STEP_COVER, STEP_LEAVE = 25, 26, 27, 28, 29
 RESOURCE = "flighttask_resource_get"
 
@@ -69,6 +72,15 @@ CHECKS: dict[SortieKind, tuple[Check, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A break point to go on from: on the leg after waypoint `index`, or at it (`state` 1)."""
+
+    index: int
+    state: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sortie:
     """A flight the dock has accepted. Times are clock times; places local metres."""
 
@@ -93,6 +105,7 @@ class Sortie:
     broke_y_m: float = 0.0
     broke_z_m: float = 0.0
     break_reason: int | None = None
+    start: Start | None = None
     complete: bool = False
     cancelled: bool = False
     result: int = 0
@@ -130,6 +143,47 @@ def wayline_legs(
             Leg(x_m, y_m, max(5.0, z_m), speed, WAYLINE, point.pitch_deg, point.hover_s, index)
         )
     return tuple(legs)
+
+
+def from_start(legs: tuple[Leg, ...], start: Start) -> tuple[Leg, ...]:
+    """Return what of a wayline is left to fly from a break point.
+
+    Raises ValueError for a place that is not on the wayline.
+    """
+    left = tuple(leg for leg in legs if leg.index is not None and leg.index > start.index)
+    at = next((leg for leg in legs if leg.index == start.index), None)
+    if at is None or not 0.0 <= start.progress <= 1.0 or (not left and start.state == 0):
+        raise ValueError(f"break point {start.index} is not among {len(legs)} waypoints")
+    if start.state == 1:
+        return (at, *left)
+    to, share = left[0], start.progress
+    first = replace(
+        at,
+        x_m=at.x_m + share * (to.x_m - at.x_m),
+        y_m=at.y_m + share * (to.y_m - at.y_m),
+        z_m=at.z_m + share * (to.z_m - at.z_m),
+        pitch_deg=to.pitch_deg,
+        hover_s=0.0,
+        index=to.index,
+    )
+    return (first, *left)
+
+
+def break_point(sortie: Sortie) -> dict[str, Any]:
+    """Return where the wayline was left, as the vendor counts: leg and share of it."""
+    to = sortie.broke_index or 0
+    ends = {leg.index: leg for leg in sortie.legs}
+    if to == 0 or to not in ends or to - 1 not in ends:
+        return {"index": to, "state": 1, "progress": 0.0, "wayline_id": 0}
+    a, b = ends[to - 1], ends[to]
+    leg_m = max(1e-6, math.dist((a.x_m, a.y_m), (b.x_m, b.y_m)))
+    done_m = math.dist((a.x_m, a.y_m), (sortie.broke_x_m, sortie.broke_y_m))
+    return {
+        "index": to - 1,
+        "state": 0,
+        "progress": round(min(1.0, done_m / leg_m), 3),
+        "wayline_id": 0,
+    }
 
 
 def takeoff_legs(sortie: Sortie, flying: Flying) -> tuple[Leg, ...]:
@@ -179,10 +233,7 @@ def wayline_progress(
     }
     if sortie.broke_index is not None:
         ext["break_point"] = {
-            "index": sortie.broke_index,
-            "state": 0,
-            "progress": 0.0,
-            "wayline_id": 0,
+            **break_point(sortie),
             "break_reason": sortie.break_reason or 1282,
             "latitude": round(where.lat_deg, 7),
             "longitude": round(where.lon_deg, 7),

@@ -11,6 +11,7 @@ from re import fullmatch
 from typing import Any
 
 from domain.device import DeviceKind
+from domain.mission import BreakPoint
 from domain.observation import (
     AlarmSet,
     DeviceAlarm,
@@ -267,7 +268,16 @@ def _progress(sn: str, data: dict[str, Any], at: datetime) -> FlightReport:
         waypoint_index=waypoint,
         break_reason=integer(section(ext, "break_point"), "break_reason", 0, 65535),
         result=integer(data, "result", 0, 2**31) or 0,
+        break_point=_break_point(section(ext, "break_point")),
     )
+
+
+def _break_point(told: dict[str, Any]) -> BreakPoint | None:
+    index, state = integer(told, "index", 0, 65535), integer(told, "state", 0, 1)
+    if index is None or state is None:
+        return None
+    progress = number(told, "progress", 0, 1) or 0.0
+    return BreakPoint(index, state, progress, integer(told, "wayline_id", 0, 65535) or 0)
 
 
 def _alarms(sn: str, data: dict[str, Any], at: datetime) -> AlarmSet:

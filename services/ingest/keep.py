@@ -177,4 +177,5 @@ def _progressed(report: FlightReport) -> FlightProgressed:
         report.break_reason,
         report.result,
         report.at,
+        report.break_point,
     )

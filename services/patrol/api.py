@@ -11,6 +11,7 @@ from domain.codec import to_plain
 from domain.district import District
 from runtime.access import Principal, allow
 from runtime.clock import Clock
+from services.patrol.dock_codes import words
 from services.patrol.flight import Flight
 from services.patrol.geojson import LAYERS, collection, layers, path_feature
 from services.patrol.store import PatrolStore, wayline_key
@@ -109,8 +110,25 @@ def _shown(flight: Flight) -> dict[str, Any]:
         "reason": flight.reason,
         "steps": to_plain(flight.steps),
         "ordered": to_plain(flight.ordered),
+        "dock": _told_by_dock(flight),
         "carrier_id": flight.carrier_id,
         "diverted_for": flight.diverted_for,
         "concluded": to_plain(flight.concluded),
         "wayline": path_feature(flight.mission),
+    }
+
+
+def _told_by_dock(flight: Flight) -> dict[str, Any]:
+    """What the dock said last, its codes with their words in Chinese and English."""
+    return {
+        "status": to_plain(words("status", flight.status)),
+        "step": to_plain(words("step", flight.current_step)),
+        "break_reason": to_plain(words("break_reason", flight.break_reason)),
+        "break_point": to_plain(flight.break_point),
+        "result": to_plain(words("result", flight.result)),
+        "answers": [
+            {"step": s.step, "result": to_plain(words("result", s.result))}
+            for s in flight.steps
+            if s.answered_at is not None
+        ],
     }

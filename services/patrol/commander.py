@@ -22,6 +22,7 @@ from domain.mission import Mission, MissionOutcome, MissionPurpose
 from runtime.ledger import VersionConflict
 from services.patrol.conversation import Conversation
 from services.patrol.departure import Other
+from services.patrol.dock_codes import BUSY, may_ask_again_s
 from services.patrol.dock_state import DeviceNow
 from services.patrol.flight import (
     TAKE_OFFS,
@@ -82,6 +83,7 @@ class Commander:
         self._spawn = spawn
         self._in_flight: set[str] = set()
         self._ended_at: dict[str, datetime] = {}
+        self._refused: dict[str, tuple[int, datetime]] = {}
 
     @property
     def stale_s(self) -> float:
@@ -222,6 +224,23 @@ class Commander:
         rest_s = patience_s(policy.rest_s, policy.rest_wall_s, self.around.clock.rate)
         return ended is None or (at - ended).total_seconds() >= rest_s
 
+    def _note_answer(self, dock_sn: str, step: Step, result: int | None) -> None:
+        """Count a dock's refusals as busy, in a row."""
+        if step not in (Step.PREPARE, *TAKE_OFFS):
+            return
+        if result in BUSY:
+            count, _ = self._refused.get(dock_sn, (0, None))
+            self._refused[dock_sn] = (count + 1, self.around.clock.now())
+        elif result is not None:
+            self._refused.pop(dock_sn, None)
+
+    def busy_s(self, dock_sn: str, at: datetime) -> float:
+        """Return the seconds until a dock that said it is busy is asked for a take-off again."""
+        count, refused_at = self._refused.get(dock_sn, (0, at))
+        policy = self.around.policy
+        wait_s = may_ask_again_s(count, policy.busy_wait_s, policy.busy_wait_limit_s)
+        return wait_s - (at - refused_at).total_seconds() if count else 0.0
+
     async def _start_look(self, flight: Flight, at: datetime) -> None:
         mission = flight.mission
         if mission.target is None or mission.kind is None:
@@ -311,6 +330,7 @@ class Commander:
             log.warning("not sent: out of hand since", mission=mission_id, step=step.value)
             result = None
         log.info("step answered", mission=mission_id, step=step.value, result=result)
+        self._note_answer(dock.sn, step, result)
         await self._append_surely(
             mission_id, MissionStepAnswered(mission_id, step.value, tid, result)
         )
@@ -362,5 +382,7 @@ def remaining_s(flight: Flight) -> float:
     wayline = flight.mission.wayline
     if flight.mission.purpose is not MissionPurpose.PATROL or len(wayline.waypoints) < 2:
         return 0.0
-    done = (flight.waypoint_index or 0) / (len(wayline.waypoints) - 1)
+    left = flight.mission.break_point
+    first = left.index if left is not None else 0
+    done = max(flight.waypoint_index or 0, first) / (len(wayline.waypoints) - 1)
     return wayline.flight_time_s * max(0.0, 1.0 - done)

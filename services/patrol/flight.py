@@ -23,7 +23,14 @@ from domain.events import (
     MissionStepAnswered,
     MissionStepIntended,
 )
-from domain.mission import LookOutcome, Mission, MissionOutcome, MissionPurpose, MissionState
+from domain.mission import (
+    BreakPoint,
+    LookOutcome,
+    Mission,
+    MissionOutcome,
+    MissionPurpose,
+    MissionState,
+)
 
 _AIRBORNE_STEP = 24
 _TERMINAL = {
@@ -43,8 +50,11 @@ class Step(StrEnum):
 
     PREPARE = "prepare"
     EXECUTE = "execute"
+    UNDO = "undo"
     TAKEOFF_TO_POINT = "takeoff_to_point"
+    GRAB_AUTHORITY = "grab_authority"
     FLY_TO_POINT = "fly_to_point"
+    FLY_TO_POINT_STOP = "fly_to_point_stop"
     PAUSE = "pause"
     RECOVERY = "recovery"
     RETURN_HOME = "return_home"
@@ -104,6 +114,8 @@ class Flight:
     percent: int | None = None
     waypoint_index: int | None = None
     break_reason: int | None = None
+    break_point: BreakPoint | None = None
+    result: int = 0
     carrier_id: str | None = None
     diverted_for: str | None = None
     steps_before_diversion: int = 0
@@ -276,7 +288,15 @@ def _progressed(flight: Flight, event: FlightProgressed, at: datetime) -> Flight
             flight.waypoint_index if event.waypoint_index is None else event.waypoint_index
         ),
         break_reason=event.break_reason or flight.break_reason,
+        break_point=_break_point(flight, event),
+        result=event.result or flight.result,
     )
+
+
+def _break_point(flight: Flight, event: FlightProgressed) -> BreakPoint | None:
+    """The last one told stands, until the wayline is flown on."""
+    flies_on = event.status == "in_progress"
+    return event.break_point if event.break_point is not None or flies_on else flight.break_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +376,7 @@ def decide(flight: Flight, view: View, at: datetime, patience: Patience) -> Next
             return GiveUpAnswer(pending.step, pending.transaction_id)
     ended = _ended(flight, view, at, patience)
     if ended is not None:
-        return ended
+        return _undone_first(flight, ended)
     if pending is not None:
         return None
     told = _told(flight, view, at, patience)
@@ -375,14 +395,15 @@ class _Free:
 
 def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next | _Free:
     """What was ordered comes before what was planned; a drone in a person's hand does only that."""
-    ordered = flight.ordered
-    homeward = ordered is not None and ordered.order is Order.RETURN_HOME
-    asked_by = view.home_asked_by or (ordered.by if ordered and homeward else None)
+    ordered, asked_by = flight.ordered, _called_home_by(flight, view)
     if asked_by is not None and flight.carrier_id is None:
         if flight.airborne():
             return None if _homeward(flight) else _home(flight, at, patience, asked_by)
         if not any(s.step in TAKE_OFFS for s in flight.steps):
-            return End(MissionOutcome.CANCELLED, "called_home")
+            return _undone_first(flight, End(MissionOutcome.CANCELLED, "called_home"))
+        if flight.state is MissionState.EXECUTING and flight.last(Step.EXECUTE) is not None:
+            # The dock is still checking: the flight is called off before its take-off.
+            return Intend(Step.UNDO, asked_by) if flight.last(Step.UNDO) is None else None
     if ordered is not None and ordered.order is Order.PAUSE and flight.airborne():
         wanted = flight.state is MissionState.FLYING and flight.since_order(Step.PAUSE) is None
         return Intend(Step.PAUSE, ordered.by) if wanted else None
@@ -392,6 +413,12 @@ def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next 
             return Intend(Step.RECOVERY, ordered.by)
         return None
     return None if view.controlled_by is not None else _Free()
+
+
+def _called_home_by(flight: Flight, view: View) -> str | None:
+    ordered = flight.ordered
+    homeward = ordered is not None and ordered.order is Order.RETURN_HOME
+    return view.home_asked_by or (ordered.by if ordered and homeward else None)
 
 
 def _ended(flight: Flight, view: View, at: datetime, patience: Patience) -> End | None:
@@ -404,7 +431,10 @@ def _ended(flight: Flight, view: View, at: datetime, patience: Patience) -> End 
         if sent is not None and sent.result not in (0, None) and flight.progressed_at is None:
             return End(MissionOutcome.FAILED, f"{step.value}_refused_{sent.result}")
     waits = flight.state in (MissionState.PLANNED, MissionState.PREPARED)
-    if waits and _age_s(flight.changed_at, at) > patience.plan_stale_s:
+    undo, execute = flight.last(Step.UNDO), flight.last(Step.EXECUTE)
+    called_off = undo is not None and undo.answered_at is not None and execute is None
+    stale = waits and _age_s(flight.changed_at, at) > patience.plan_stale_s
+    if stale or (called_off and _called_home_by(flight, view) is None):
         return End(MissionOutcome.NEVER_FLOWN, "plan_stale")
     if not own_sortie or not flight.steps or view.dock_idle_since is None:
         return None
@@ -419,6 +449,18 @@ def _ended(flight: Flight, view: View, at: datetime, patience: Patience) -> End 
     return End(_outcome(flight, MissionOutcome.PARTIAL), "dock_idle")
 
 
+def _undone_first(flight: Flight, ended: End) -> Next:
+    """A flight that the dock agreed to and never began is undone before it is forgotten."""
+    prepared, execute = flight.last(Step.PREPARE), flight.last(Step.EXECUTE)
+    agreed = prepared is not None and prepared.result == 0 and flight.progressed_at is None
+    if not agreed or (execute is not None and execute.result in (0, None)):
+        return ended
+    undo = flight.last(Step.UNDO)
+    if undo is None:
+        return Intend(Step.UNDO)
+    return ended if undo.answered_at is not None else None
+
+
 def _outcome(flight: Flight, told: MissionOutcome) -> MissionOutcome:
     """A look is complete when it was judged, whatever the dock calls the flight home."""
     if flight.mission.purpose is MissionPurpose.PATROL:
@@ -430,7 +472,7 @@ def _patrol(flight: Flight, view: View, at: datetime, patience: Patience) -> Nex
     match flight.state:
         case MissionState.PLANNED:
             return Intend(Step.PREPARE)
-        case MissionState.PREPARED:
+        case MissionState.PREPARED if flight.last(Step.UNDO) is None:
             return Intend(Step.EXECUTE)
         case MissionState.DIVERTED if not _homeward(flight):
             return _turned_aside(flight, view, at, patience)
@@ -446,10 +488,19 @@ def _turned_aside(flight: Flight, view: View, at: datetime, patience: Patience) 
     if not view.can_finish:
         return _home(flight, at, patience)
     if recovery is None:
-        return Intend(Step.RECOVERY)
+        return Intend(_back_to_wayline(flight, look))
     # Refused, or without an answer and without a word of progress: come home.
     late = _age_s(recovery.intended_at, at) > patience.reply_s * 3.0
     return _home(flight, at, patience) if recovery.result is not None or late else None
+
+
+def _back_to_wayline(flight: Flight, look: Flight | None) -> Step:
+    """A flight to a point that was not reached is stopped before the wayline goes on."""
+    sent = look.last(Step.FLY_TO_POINT) if look is not None else None
+    under_way = sent is not None and sent.result in (0, None)
+    arrived = look is not None and look.status in ("wayline_ok", *_LOST_WAY)
+    stopped = flight.since_diversion(Step.FLY_TO_POINT_STOP) is not None
+    return Step.FLY_TO_POINT_STOP if under_way and not (arrived or stopped) else Step.RECOVERY
 
 
 def _look(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:
@@ -478,7 +529,7 @@ def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) 
         if pause is None or pause.answered_at is None:
             return None
         if pause.result == 0 or carrier.status == "paused":
-            return Intend(Step.FLY_TO_POINT)
+            return _under_own_control(flight, at, patience)
         return End(MissionOutcome.FAILED, f"pause_refused_{pause.result}")
     if view.over_target:
         return StartLook()
@@ -488,6 +539,19 @@ def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) 
     lost = flight.status in _LOST_WAY
     late = sent is not None and _age_s(sent.intended_at, at) > patience.look_reach_s / 2.0
     return End(MissionOutcome.FAILED, "target_not_reached") if lost or late else None
+
+
+def _under_own_control(flight: Flight, at: datetime, patience: Patience) -> Next:
+    """Flight control is taken before a flight to a point; a dock that will not is asked again."""
+    asked = [s for s in flight.steps if s.step == Step.GRAB_AUTHORITY]
+    if not asked:
+        return Intend(Step.GRAB_AUTHORITY)
+    if asked[-1].result == 0:
+        return Intend(Step.FLY_TO_POINT)
+    if len(asked) >= patience.home_tries:
+        return End(MissionOutcome.FAILED, f"authority_refused_{asked[-1].result}")
+    rested = _age_s(asked[-1].intended_at, at) > patience.reply_s
+    return Intend(Step.GRAB_AUTHORITY) if rested else None
 
 
 def _judged(flight: Flight, at: datetime, patience: Patience) -> bool:

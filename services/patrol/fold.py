@@ -110,7 +110,11 @@ class Fold:
     async def _open(self, tx: Transaction, event: MissionPlanned, at: datetime) -> None:
         mission = event.mission
         carrier_id = await self._store.carrier_of(tx, mission.mission_id)
-        await self._store.put(tx, opened(event, at, carrier_id), self.wayline_file(mission))
+        file = self.wayline_file(mission)
+        if mission.resumes_id is not None:
+            # A break point is a place in the file that was being flown.
+            file = await self._store.kmz(mission.resumes_id) or file
+        await self._store.put(tx, opened(event, at, carrier_id), file)
 
     def wayline_file(self, mission: Mission) -> bytes | None:
         """Return the KMZ of a patrol; looks carry none."""

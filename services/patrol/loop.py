@@ -6,7 +6,7 @@ soon as something new is known.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -26,12 +26,13 @@ from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
 from runtime.topics import osd
 from services.patrol import divert, schedule
+from services.patrol.break_point import rest_s, resumed
 from services.patrol.commander import Commander, remaining_s
 from services.patrol.conversation import Conversation
 from services.patrol.dock_state import heard
 from services.patrol.flight import Flight, Order, Step, touched
 from services.patrol.fold import Fold
-from services.patrol.gate import refusals
+from services.patrol.gate import airtime_s, refusals
 from services.patrol.looks import WantedLook, in_order, may_divert
 from services.patrol.plan import PatrolGround, Sortie, wayline
 from services.patrol.policy import PatrolPolicy, patience_s
@@ -182,6 +183,10 @@ class Planner:
                 for code in f.mission.cell_codes
                 if code not in f.released_cells
             }
+            rest = await self._rest_of(dock, candidate, visits, taken, at)
+            if rest is not None:
+                await self._commit(rest, None, None, at)
+                return
             flown = schedule.choose(
                 around.ground, dock, candidate.drone, candidate.battery_pct, visits, taken, at
             )
@@ -190,6 +195,26 @@ class Planner:
                 continue
             await self._plan_patrol(dock, candidate.drone, flown, at)
             return
+
+    async def _rest_of(
+        self,
+        dock: Dock,
+        candidate: divert.Candidate,
+        visits: Mapping[str, schedule.CellVisits],
+        taken: Collection[str],
+        at: datetime,
+    ) -> Mission | None:
+        """Return the rest of the dock's last patrol where it had to come home and can go on."""
+        around, drone = self._around, candidate.drone
+        last = await around.store.last_patrol(dock.sn)
+        if last is None or last.open or last.mission.drone_sn != drone.sn:
+            return None
+        rest = resumed(last, visits, taken, around.policy.resume_within_s, at)
+        if rest is None or rest.break_point is None:
+            return None
+        needed_s = rest_s(around.ground, last, rest.break_point, drone.cruise_m_s)
+        enough = airtime_s(drone, candidate.battery_pct, around.policy) >= needed_s
+        return rest if enough else None
 
     def _say(self, about: str, why: str) -> None:
         """Log a reason once, not each tick."""
@@ -204,6 +229,9 @@ class Planner:
         for dock in commander.docks.values():
             drone = commander.drones.get(dock.drone_sn)
             if drone is None or drone.sn in busy or not commander.permits.commands(drone.sn):
+                continue
+            if commander.busy_s(dock.sn, at) > 0.0:
+                self._say(dock.sn, "dock_busy")
                 continue
             stand = commander.stand(dock)
             why = refusals(stand, at, commander.stale_s, self._around.policy)

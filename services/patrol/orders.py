@@ -28,8 +28,11 @@ _RTH_ABOVE_PATROL_M = 10.0
 METHODS = {
     Step.PREPARE: "flighttask_prepare",
     Step.EXECUTE: "flighttask_execute",
+    Step.UNDO: "flighttask_undo",
     Step.TAKEOFF_TO_POINT: "takeoff_to_point",
+    Step.GRAB_AUTHORITY: "flight_authority_grab",
     Step.FLY_TO_POINT: "fly_to_point",
+    Step.FLY_TO_POINT_STOP: "fly_to_point_stop",
     Step.PAUSE: "flighttask_pause",
     Step.RECOVERY: "flighttask_recovery",
     Step.RETURN_HOME: "return_home",
@@ -64,9 +67,12 @@ def order(
                 "exit_wayline_when_rc_lost": 0,
                 "wayline_precision_type": 0,
                 "flight_safety_advance_check": 1,
+                **_break_point(mission),
             }
         case Step.EXECUTE:
             return {"flight_id": mission.mission_id}
+        case Step.UNDO:
+            return {"flight_ids": [mission.mission_id]}
         case Step.TAKEOFF_TO_POINT:
             return _take_off(mission, dock, drone, policy)
         case Step.FLY_TO_POINT:
@@ -77,8 +83,23 @@ def order(
                 "max_speed": int(min(15.0, drone.cruise_m_s)),
                 "points": [{**target, "height": round(height_m, 2)}],
             }
-        case Step.PAUSE | Step.RECOVERY | Step.RETURN_HOME:
+        case (
+            Step.PAUSE
+            | Step.RECOVERY
+            | Step.RETURN_HOME
+            | Step.GRAB_AUTHORITY
+            | Step.FLY_TO_POINT_STOP
+        ):
             return {}
+
+
+def _break_point(mission: Mission) -> dict[str, Any]:
+    """Where a resumed wayline goes on; nothing for one flown from its beginning."""
+    left = mission.break_point
+    if left is None:
+        return {}
+    told = {"index": left.index, "state": left.state, "progress": round(left.progress, 4)}
+    return {"break_point": {**told, "wayline_id": left.wayline_id}}
 
 
 def _take_off(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) -> dict[str, Any]:

@@ -56,6 +56,12 @@ class PatrolPolicy:
     idle_enough_s: float = 60.0
     idle_enough_wall_s: float = 4.0
     home_tries: int = 3
+    busy_wait_s: float = 20.0
+    busy_wait_limit_s: float = 640.0
+    resume_within_s: float = 3600.0
+    areas_every_s: float = 20.0
+    areas_wait_s: float = 60.0
+    areas_wait_limit_s: float = 1920.0
     home_retry_s: float = 30.0
 
     # Command: who speaks to a drone, and for how long without renewing it

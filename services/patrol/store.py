@@ -43,6 +43,10 @@ class PatrolStore(Protocol):
 
     async def flight(self, mission_id: str) -> Flight | None: ...
 
+    async def last_patrol(self, dock_sn: str) -> Flight | None:
+        """Return the latest patrol of a dock, ended or not."""
+        ...
+
     async def locked(self, tx: Transaction, mission_id: str) -> Flight | None:
         """Return a flight held until the transaction ends."""
         ...
@@ -114,6 +118,15 @@ class PostgresPatrolStore:
     async def flight(self, mission_id: str) -> Flight | None:
         rows = await self._rows(
             "SELECT flight::text FROM patrol_flight WHERE mission_id = %s", [mission_id]
+        )
+        return _flight(rows[0][0]) if rows else None
+
+    async def last_patrol(self, dock_sn: str) -> Flight | None:
+        rows = await self._rows(
+            "SELECT flight::text FROM patrol_flight"
+            " WHERE dock_sn = %s AND flight->'mission'->>'purpose' = 'patrol'"
+            " ORDER BY planned_at DESC, mission_id LIMIT 1",
+            [dock_sn],
         )
         return _flight(rows[0][0]) if rows else None
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from domain.mission import MissionPurpose
 from runtime.ledger import Transaction
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
@@ -36,6 +37,16 @@ class MemoryPatrolStore:
 
     async def flight(self, mission_id: str) -> Flight | None:
         return self._flights.get(mission_id)
+
+    async def last_patrol(self, dock_sn: str) -> Flight | None:
+        return next(
+            (
+                f
+                for f in await self.flights(len(self._flights))
+                if f.mission.dock_sn == dock_sn and f.mission.purpose is MissionPurpose.PATROL
+            ),
+            None,
+        )
 
     async def locked(self, tx: Transaction, mission_id: str) -> Flight | None:
         return self._flights.get(mission_id)

@@ -267,10 +267,11 @@ def test_a_flying_patrol_is_turned_aside_looks_and_goes_on() -> None:
         assert [s.incident_id for s in started] == ["incident-1"]
         assert started[0].kind is HazardKind.EXPOSED_RUBBISH
         methods = [m for m, _ in scene.docks[0].heard]
-        assert methods[:5] == [
+        assert methods[:6] == [
             "flighttask_prepare",
             "flighttask_execute",
             "flighttask_pause",
+            "flight_authority_grab",
             "fly_to_point",
             "flighttask_recovery",
         ]

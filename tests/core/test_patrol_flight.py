@@ -18,6 +18,7 @@ from domain.events import (
 )
 from domain.hazard import HazardKind
 from domain.mission import (
+    BreakPoint,
     LookOutcome,
     Mission,
     MissionOutcome,
@@ -172,9 +173,39 @@ def test_never_flown_needs_an_idle_dock_for_long_enough() -> None:
 
 
 def test_a_plan_left_lying_is_not_flown() -> None:
-    for flight in (told(PATROL), told(PATROL, *FLYING[:2])):
-        ended = decide(flight, View(), later(1000), PATIENCE)
-        assert ended == End(MissionOutcome.NEVER_FLOWN, "plan_stale")
+    over = End(MissionOutcome.NEVER_FLOWN, "plan_stale")
+    assert decide(told(PATROL), View(), later(1000), PATIENCE) == over
+    # What the dock has agreed to is undone first, and not executed any more.
+    prepared = told(PATROL, *FLYING[:2])
+    assert decide(prepared, View(), later(1000), PATIENCE) == Intend(Step.UNDO)
+    undoing = evolve(prepared, meant(Step.UNDO), later(1001))
+    assert decide(undoing, View(), later(1002), PATIENCE) is None
+    for result in (0, 325001, None):
+        undone = evolve(undoing, answered(Step.UNDO, result), later(1003))
+        assert decide(undone, View(), later(1004), PATIENCE) == over
+
+
+def test_a_flight_is_called_off_before_its_take_off() -> None:
+    stop = View(home_asked_by="op-1")
+    assert decide(told(PATROL), stop, later(3), PATIENCE) == End(
+        MissionOutcome.CANCELLED, "called_home"
+    )
+    prepared = told(PATROL, *FLYING[:2])
+    assert decide(prepared, stop, later(3), PATIENCE) == Intend(Step.UNDO)
+    undone = evolve(evolve(prepared, meant(Step.UNDO), later(4)), answered(Step.UNDO), later(5))
+    assert decide(undone, stop, later(6), PATIENCE) == End(MissionOutcome.CANCELLED, "called_home")
+    executing = told(PATROL, *FLYING[:4])
+    assert executing.state is MissionState.EXECUTING
+    assert decide(executing, stop, later(9), PATIENCE) == Intend(Step.UNDO, "op-1")
+
+
+def test_an_execute_refused_is_undone_and_ends_with_its_code() -> None:
+    refused = told(PATROL, *FLYING[:3], answered(Step.EXECUTE, 319001))
+    assert decide(refused, View(), later(9), PATIENCE) == Intend(Step.UNDO)
+    undone = evolve(evolve(refused, meant(Step.UNDO), later(9)), answered(Step.UNDO), later(9))
+    assert decide(undone, View(), later(10), PATIENCE) == End(
+        MissionOutcome.FAILED, "execute_refused_319001"
+    )
 
 
 def test_a_refusal_ends_with_its_code() -> None:
@@ -190,7 +221,10 @@ def test_a_diverted_patrol_pauses_and_goes_on_after_the_look() -> None:
     assert decide(aside, View(other=look), later(8), PATIENCE) == Intend(Step.PAUSE)
     paused = evolve(evolve(aside, meant(Step.PAUSE), later(8)), answered(Step.PAUSE), later(9))
     assert decide(paused, View(other=look), later(10), PATIENCE) is None
-    assert decide(look, View(other=paused), later(10), PATIENCE) == Intend(Step.FLY_TO_POINT)
+    assert decide(look, View(other=paused), later(10), PATIENCE) == Intend(Step.GRAB_AUTHORITY)
+    grabbing = evolve(look, meant(Step.GRAB_AUTHORITY), later(10))
+    grabbed = evolve(grabbing, answered(Step.GRAB_AUTHORITY), later(11))
+    assert decide(grabbed, View(other=paused), later(11), PATIENCE) == Intend(Step.FLY_TO_POINT)
     over = evolve(look, MissionEnded("m2", MissionOutcome.COMPLETED, ""), later(60))
     assert decide(paused, View(other=over), later(61), PATIENCE) == Intend(Step.RECOVERY)
     short = View(other=over, can_finish=False)
@@ -200,6 +234,52 @@ def test_a_diverted_patrol_pauses_and_goes_on_after_the_look() -> None:
     )
     assert resumed.state is MissionState.FLYING
     assert resumed.diverted_for is None
+
+
+def test_control_that_is_refused_is_asked_for_three_times() -> None:
+    paused = told(PATROL, *ASIDE, meant(Step.PAUSE), answered(Step.PAUSE))
+    look = told(LOOK, carrier_id="m1")
+    for n in range(3):
+        at = 20.0 * (n + 1)
+        assert decide(look, View(other=paused), later(at), PATIENCE) == Intend(Step.GRAB_AUTHORITY)
+        sent = MissionStepIntended("m2", "DOCK1", Step.GRAB_AUTHORITY, f"g{n}")
+        refused = MissionStepAnswered("m2", Step.GRAB_AUTHORITY, f"g{n}", 325004)
+        look = evolve(evolve(look, sent, later(at)), refused, later(at + 1))
+        if n < 2:
+            assert decide(look, View(other=paused), later(at + 2), PATIENCE) is None
+    assert decide(look, View(other=paused), later(90), PATIENCE) == End(
+        MissionOutcome.FAILED, "authority_refused_325004"
+    )
+
+
+def test_a_flight_to_a_point_that_was_not_reached_is_stopped_before_the_wayline_goes_on() -> None:
+    paused = told(PATROL, *ASIDE, meant(Step.PAUSE), answered(Step.PAUSE))
+    look = told(LOOK, meant(Step.FLY_TO_POINT), answered(Step.FLY_TO_POINT), carrier_id="m1")
+    over = evolve(look, MissionEnded("m2", MissionOutcome.FAILED, "late"), later(60))
+    assert decide(paused, View(other=over), later(61), PATIENCE) == Intend(Step.FLY_TO_POINT_STOP)
+    stopped = evolve(
+        evolve(paused, meant(Step.FLY_TO_POINT_STOP), later(61)),
+        answered(Step.FLY_TO_POINT_STOP, 325012),
+        later(62),
+    )
+    assert decide(stopped, View(other=over), later(63), PATIENCE) == Intend(Step.RECOVERY)
+    arrived = replace(over, status="wayline_ok")
+    assert decide(paused, View(other=arrived), later(61), PATIENCE) == Intend(Step.RECOVERY)
+
+
+def test_the_break_point_told_last_is_kept_until_the_wayline_goes_on() -> None:
+    flight = told(PATROL, *FLYING[:4])
+    left = BreakPoint(3, 0, 0.4)
+
+    def say(flight: Flight, status: str, point: BreakPoint | None, s: float) -> Flight:
+        event = FlightProgressed("m1", "DOCK1", status, 25, 40, 3, None, 0, EPOCH, point)
+        return evolve(flight, event, later(s))
+
+    paused = say(flight, "paused", left, 20)
+    assert paused.break_point == left
+    assert say(paused, "paused", None, 21).break_point == left
+    assert say(paused, "in_progress", None, 22).break_point is None
+    assert say(paused, "partially_done", None, 23).break_point == left
 
 
 def test_a_pause_refused_fails_the_look_and_the_patrol_flies_on() -> None:

@@ -76,11 +76,10 @@ class Flown:
                     rows.append(output["status"])
         return rows
 
-    def prepare(self, flight_id: str = "F1", off_s: float = 0.0) -> int:
+    def prepare(self, flight_id: str = "F1", off_s: float = 0.0, **more: Any) -> int:
         ms = round((self.at.timestamp() + off_s) * 1000)
-        return self.call(
-            "flighttask_prepare", flight_id=flight_id, execute_time=ms, task_type=0, rth_altitude=80
-        )
+        data = {"execute_time": ms, "task_type": 0, "rth_altitude": 80, **more}
+        return self.call("flighttask_prepare", flight_id=flight_id, **data)
 
     def take_off_to(self, flight_id: str = "L1") -> int:
         return self.call(
@@ -168,6 +167,65 @@ def test_low_battery_ends_a_flight_in_part_and_brings_it_home() -> None:
     last = [o for o in flown.said if o.method == "flighttask_progress"][-1]
     assert last.data["output"]["ext"]["break_point"]["break_reason"] == 773
     assert flown.machine.state.flying.motion.battery_pct > 15
+
+
+def test_a_flight_broken_off_is_gone_on_with_from_its_break_point() -> None:
+    flown = Flown()
+    flown.prepare()
+    flown.call("flighttask_execute", flight_id="F1")
+    flown.run(60)
+    assert flown.call("return_home") == OK
+    flown.run(200)
+    last = [o for o in flown.said if o.method == "flighttask_progress"][-1]
+    left = last.data["output"]["ext"]["break_point"]
+    assert 0.0 < left["progress"] < 1.0
+    assert left["state"] == 0
+    told = {key: left[key] for key in ("index", "state", "progress", "wayline_id")}
+    begun = len(flown.said)
+    flown.prepare("F2", break_point=told)
+    assert flown.call("flighttask_execute", flight_id="F2") == OK
+    flown.run(300)
+    rest = [o for o in flown.said[begun:] if o.method == "flighttask_progress"]
+    assert rest[-1].data["output"]["status"] == "ok"
+    indices = [o.data["output"]["ext"]["current_waypoint_index"] for o in rest]
+    assert min(i for i in indices if i) == left["index"] + 1
+    assert flown.counts == ["takeoffs", "landings"] * 2
+
+
+def test_a_break_point_that_is_not_on_the_wayline_fails_on_the_ground() -> None:
+    flown = Flown()
+    flown.prepare(break_point={"index": 77, "state": 0, "progress": 0.5, "wayline_id": 0})
+    assert flown.call("flighttask_execute", flight_id="F1") == OK
+    flown.run(60)
+    last = [o for o in flown.said if o.method == "flighttask_progress"][-1]
+    assert (last.data["output"]["status"], last.data["result"]) == ("failed", 322558)
+    assert flown.counts == []
+    wrong = {"index": 1, "state": 7, "progress": 0.5}
+    now_ms = int(flown.at.timestamp() * 1000)
+    called = flown.call(
+        "flighttask_prepare", flight_id="F3", execute_time=now_ms, break_point=wrong
+    )
+    assert called == BAD_PARAMETER
+
+
+def test_a_flight_to_a_point_is_sent_elsewhere_under_way() -> None:
+    flown = Flown()
+    flown.prepare()
+    flown.call("flighttask_execute", flight_id="F1")
+    flown.run(55)
+    point = {"latitude": EAST.lat_deg, "longitude": EAST.lon_deg, "height": 62.0}
+    assert flown.call("fly_to_point_update", fly_to_id="L1", points=[point]) == NOT_FLYING
+    assert flown.call("fly_to_point", fly_to_id="L1", max_speed=12, points=[point]) == OK
+    flown.run(3)
+    north = FRAME.to_position(0.0, 150.0)
+    other = {"latitude": north.lat_deg, "longitude": north.lon_deg, "height": 62.0}
+    assert flown.call("fly_to_point_update", fly_to_id="L9", points=[other]) == BAD_PARAMETER
+    assert flown.call("fly_to_point_update", fly_to_id="L1", points=[other]) == OK
+    flown.run(60)
+    m = flown.machine.state.flying.motion
+    assert m.x_m == pytest.approx(0.0, abs=2)
+    assert m.y_m == pytest.approx(150.0, abs=2)
+    assert flown.told("fly_to_point_progress") == ["wayline_progress", "wayline_ok"]
 
 
 def test_a_file_that_never_comes_fails_the_flight_on_the_ground() -> None:
