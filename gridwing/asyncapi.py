@@ -20,6 +20,7 @@ from services.ingest.fields import PAYLOAD_LIMIT_BYTES
 from services.ingest.frames import HEADER_LIMIT_BYTES, JPEG_LIMIT_BYTES, FrameHeader
 from services.ingest.sample import SAMPLES_LIMIT, Sample, Samples
 from services.patrol.conversation import RESOURCE_METHOD
+from services.patrol.flight_areas import UPDATE_METHOD
 from services.patrol.orders import METHODS
 
 SCHEMAS = "#/components/schemas/"
@@ -158,8 +159,14 @@ def _dji() -> list[Channel]:
     progress = {"status": "in_progress", "progress": percent, "ext": task}
     point = {"flight_id": "f-1", "status": "wayline_progress", "way_point_index": 0}
     hms = {"level": 2, "module": 3, "code": "0x16100083", "args": {"component_index": 0}}
+    areas = {"status": "synchronized", "reason": 0, "file": {"name": "geofence_1.json"}}
+    near = [{"area_id": "NF1", "area_distance": 100.1, "is_in_area": False}]
+    media = {"file": {"object_key": "f-1/a.mp4", "ext": {"flight_id": "f-1"}}}
     events = (
         Word("hms", {"list": [hms]}),
+        Word("flight_areas_sync_progress", areas),
+        Word("flight_areas_drone_location", {"drone_locations": near}),
+        Word("file_upload_callback", media | {"flight_task": {"uploaded_file_count": 1}}),
         Word("flighttask_progress", {"output": progress}),
         Word("takeoff_to_point_progress", point),
         Word("fly_to_point_progress", point | {"fly_to_id": "f-1"}),
@@ -177,7 +184,7 @@ def _dji() -> list[Channel]:
     state = {"latitude": 22.5251, "longitude": 113.3558, "height": 96.5, "elevation": 80.0}
     pose = state | {"attitude_head": -87.5, "speed_x": -8.2, "speed_y": 0.1, "speed_z": 0.0}
     topology = {"sub_devices": [{"sn": DRONE}]}
-    orders = [Word(method) for method in METHODS.values()]
+    orders = [Word(method) for method in (*METHODS.values(), UPDATE_METHOD)]
     return [
         Channel("osd", topics.osd(SN), UP, "State in fragments; an absent field keeps its last "
                 "value.", _words(Word("osd", state | {"mode_code": 5}, False)), sn=DRONE),

@@ -47,7 +47,7 @@ from simulators.fleet import run as run_fleet
 from simulators.truth import read_truth, truth_summary
 
 ENTRIES_LIMIT = 1_000_000
-WAYLINE_SCHEME = "memory:"
+WAYLINE_SCHEME, AREAS_SCHEME = "memory:", "memory-areas:"
 DRAIN_S = 30.0
 
 
@@ -106,6 +106,7 @@ class Town:
                     self.clock,
                     PatrolPolicy(),
                     lambda mission_id: WAYLINE_SCHEME + mission_id,
+                    area_url=lambda name: AREAS_SCHEME + name,
                 )
             )
             tasks.create_task(
@@ -114,10 +115,13 @@ class Town:
 
     async def _fleet(self) -> None:
         async def fetch(url: str) -> bytes:
-            kmz = await self.flights.kmz(url.removeprefix(WAYLINE_SCHEME))
-            if kmz is None:
+            if url.startswith(AREAS_SCHEME):
+                found = await self.flights.docks.areas(url.removeprefix(AREAS_SCHEME))
+            else:
+                found = await self.flights.kmz(url.removeprefix(WAYLINE_SCHEME))
+            if found is None:
                 raise FileNotFoundError(url)
-            return kmz
+            return found
 
         def phone_for(responder: Responder) -> DeskPhone:
             return DeskPhone(self.desk, self.evidence, responder, self.district)

@@ -200,6 +200,9 @@ async def patrol(settings: Settings) -> None:
             key = wayline_key(secret, mission_id)
             return f"{settings.public_url}/api/waylines/{mission_id}.kmz?key={key}"
 
+        def area_url(name: str) -> str:
+            return f"{settings.public_url}/api/flight-areas/{name}?key={wayline_key(secret, name)}"
+
         terrain = None
         if settings.terrain is not None:
             terrain, _ = read_district_terrain(
@@ -219,6 +222,7 @@ async def patrol(settings: Settings) -> None:
                     wayline_url,
                     slot=settings.slot,
                     terrain=terrain,
+                    area_url=area_url,
                 )
             )
 

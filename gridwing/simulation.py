@@ -12,6 +12,7 @@ from gridwing.status import status_server
 from runtime.bus import Bus, MqttBus
 from runtime.metrics import REGISTRY
 from runtime.settings import Settings, required
+from simulators.dock_link import FetchError
 from simulators.fleet import FleetOptions, run
 from simulators.phone import LOGINS_AT_ONCE, HttpPhone
 from simulators.responder import Phone
@@ -58,8 +59,11 @@ async def simulate(settings: Settings, options: SimulationOptions) -> None:
     ):
 
         async def fetch(address: str) -> bytes:
-            answer = await client.get(address)
-            answer.raise_for_status()
+            try:
+                answer = await client.get(address)
+                answer.raise_for_status()
+            except httpx.HTTPError as error:
+                raise FetchError(f"{address.partition('?')[0]}: {error}") from error
             return answer.content[:KMZ_LIMIT_BYTES]
 
         def phone_for(responder: Responder) -> Phone:

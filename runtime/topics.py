@@ -16,6 +16,7 @@ ONVIF_FILTERS = ("onvif/+/onvif-ej/#", "onvif/+/onvif-mj/#")
 INTAKE_FILTERS = (*DJI_UP_FILTERS, TELEMETRY_FILTER, *FRIGATE_FILTERS, *ONVIF_FILTERS)
 SERVICES_REPLY_FILTER = "thing/product/+/services_reply"
 REQUESTS_FILTER = "thing/product/+/requests"
+EVENTS_FILTER = "thing/product/+/events"
 
 
 def frame(sn: str) -> str:

@@ -5,15 +5,16 @@ dock whose simulator is killed goes on where it was, as the hardware would.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from domain.device import Dock, Drone
 from domain.place import Position
 from geo.frames import LocalFrame
 from simulators import osd
 from simulators.alarms import alarms_now
+from simulators.dock_memory import DockPolicy, DockState, Said
 from simulators.drone import (
     PREPARING,
     STANDBY,
@@ -23,9 +24,9 @@ from simulators.drone import (
     halt,
     homeward,
     redirect,
-    standing,
     to_point,
 )
+from simulators.flight_areas import KeepOut, locations
 from simulators.kinematics import STEP_S, Airframe, homeward_pct
 from simulators.sortie import (
     BROKEN_BY_BATTERY,
@@ -41,8 +42,8 @@ from simulators.sortie import (
     Sortie,
     SortieKind,
     Stage,
-    Start,
     from_start,
+    media_told,
     point_progress,
     resume_legs,
     takeoff_legs,
@@ -62,74 +63,9 @@ BATTERY_FLOOR_PCT = 20.0
 BATTERY_FULL_PCT = 97.0
 FLOWN_LIMIT = 200
 ALARMS_EVERY_TICKS = 10 * TICKS_PER_S
+AREAS_EVERY_TICKS = 10 * TICKS_PER_S
+AREAS = "flight_areas_get"
 ALARMS_REPEATED_TICKS = 300 * TICKS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class DockPolicy:
-    """`answer_timeout_s` is how long the server is waited for before a take-off, clock seconds."""
-
-    answer_timeout_s: float = 20.0
-    drc_hz: float = 5.0
-    drc_at_start: bool = True
-    charge_pct_s: float = 0.0365
-    frame_every_s: float = 4.0
-    frame_every_holding_s: float = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A wayline flight the dock has agreed to, not yet executed."""
-
-    flight_id: str
-    rth_height_m: float
-    start: Start | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DockState:
-    """Everything a dock remembers. `tick` counts steps of STEP_S since `began`."""
-
-    began: datetime
-    flying: Flying
-    tick: int = 0
-    sortie: Sortie | None = None
-    prepared: tuple[Prepared, ...] = ()
-    flown: tuple[str, ...] = ()
-    drc_hz: float = 5.0
-    drc_seq: int = 0
-    told: str = ""
-    told_tick: int = 0
-    frame_tick: int = 0
-    alarms: tuple[str, ...] = ()
-    alarms_tick: int = 0
-    jobs: int = 0
-    over_told: bool = False
-
-    @property
-    def at(self) -> datetime:
-        return self.began + timedelta(seconds=self.tick * STEP_S)
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Something to send: `kind` decides the topic. A frame carries the pose to draw from."""
-
-    kind: Literal["osd", "drc", "event", "ask", "frame"]
-    sn: str
-    at: datetime
-    data: dict[str, Any]
-    method: str = ""
-    flying: Flying | None = None
-    flight_id: str | None = None
-
-
-def new_state(
-    dock: Dock, frame: LocalFrame, at: datetime, policy: DockPolicy, battery_pct: float
-) -> DockState:
-    x_m, y_m = frame.to_local(dock.position.lat_deg, dock.position.lon_deg)
-    hz = policy.drc_hz if policy.drc_at_start else 0.0
-    return DockState(at, standing(x_m, y_m, battery_pct), drc_hz=hz)
 
 
 class DockMachine:
@@ -313,8 +249,15 @@ class DockMachine:
         else:
             endings = {"failed": "wayline_failed", "canceled": "wayline_cancel"}
             self._tell_point(sortie, endings.get(sortie.ending, "task_finish"))
+        if sortie.kind is SortieKind.WAYLINE and sortie.flight_id in self.state.flown:
+            self._tell_media(sortie)
         self.state = replace(self.state, sortie=None, told="", over_told=False)
         self.dirty = True
+
+    def _tell_media(self, sortie: Sortie) -> None:
+        """A wayline is recorded from its first point to its last: one file, told as uploaded."""
+        data = media_told(sortie, self.position(), self.state.at)
+        self._event("file_upload_callback", data)
 
     def _fail(self, sortie: Sortie, result: int) -> None:
         self._set(replace(sortie, stage=Stage.CLOSING, result=result, since=self.state.at))
@@ -435,6 +378,19 @@ class DockMachine:
         self._set(replace(sortie, stage=Stage.CLOSING, cancelled=True, since=self.state.at))
         self.dirty = True
 
+    def ask_areas(self) -> None:
+        """The server has other flight areas: ask for them."""
+        self.tell_areas("wait_sync")
+        self._said.append(Said("ask", self.dock.sn, self.state.at, {}, AREAS))
+
+    def keep_areas(self, checksum: str, areas: tuple[KeepOut, ...]) -> None:
+        self.state = replace(self.state, area_checksum=checksum, areas=areas)
+        self.dirty = True
+
+    def tell_areas(self, status: str, reason: int = 0, name: str = "", checksum: str = "") -> None:
+        data = {"status": status, "reason": reason, "file": {"name": name, "checksum": checksum}}
+        self._event("flight_areas_sync_progress", data)
+
     def set_drc(self, hz: float) -> None:
         self.state = replace(self.state, drc_hz=hz)
 
@@ -531,6 +487,11 @@ class DockMachine:
             self._said.append(
                 Said("drc", self.dock.sn, s.at, {"seq": s.drc_seq, "data": data}, "osd_info_push")
             )
+        if s.areas and s.tick % AREAS_EVERY_TICKS == 0:
+            m = s.flying.motion
+            near = locations(s.areas, self.frame, m.x_m, m.y_m)
+            if near:
+                self._event("flight_areas_drone_location", {"drone_locations": near})
         sortie = self.sortie
         holding = sortie is not None and sortie.stage is Stage.OVER
         every_s = self.policy.frame_every_holding_s if holding else self.policy.frame_every_s

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from simulators.dock import DockMachine, Prepared
+from simulators.dock import DockMachine
+from simulators.dock_memory import Prepared
 from simulators.reply import Reply
 from simulators.sortie import BROKEN_BY_RETURN, Sortie, SortieKind, Stage, Start
 from simulators.weather import Sky
@@ -232,6 +233,14 @@ def _leave_drc(machine: DockMachine, _: dict[str, Any], __: datetime) -> Reply:
     return Reply(OK)
 
 
+def _update_areas(machine: DockMachine, _: dict[str, Any], __: datetime) -> Reply:
+    # The aircraft is in the dock and idle, or the areas wait until it is.
+    if machine.sortie is not None:
+        return Reply(BUSY)
+    machine.ask_areas()
+    return Reply(OK)
+
+
 def _agree(_: DockMachine, __: dict[str, Any], ___: datetime) -> Reply:
     return Reply(OK)
 
@@ -259,5 +268,5 @@ _HANDLERS: dict[str, Handler] = {
     "drc_mode_exit": _leave_drc,
     "flight_authority_grab": _agree,
     "payload_authority_grab": _agree,
-    "flight_areas_update": _agree,
+    "flight_areas_update": _update_areas,
 }

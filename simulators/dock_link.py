@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from hashlib import md5
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from domain.device import Drone
-from simulators.dock import DockMachine, Said
+from simulators.dock import AREAS, DockMachine
 from simulators.dock_commands import answer
+from simulators.dock_memory import Said
+from simulators.flight_areas import read_areas
 from simulators.gateway import Gateway, Outgoing
 from simulators.osd import MODELS, model_key
 from simulators.reply import Reply
@@ -23,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 Fetch = Callable[[str], Awaitable[bytes]]
 SAVE_EVERY_WALL_S = 2.0
+NOT_UNDERSTOOD, NOT_DOWNLOADED, CHECKSUM_DIFFERS = 1, 3, 12
+"""Reasons of flight_areas_sync_progress."""
 
 
 class FetchError(Exception):
@@ -114,6 +118,8 @@ class DockLink:
     async def _ask(self, said: Said) -> None:
         reply = await self.gateway.ask(said.method, said.data)
         if said.method != RESOURCE:
+            if reply is not None and said.method == AREAS:
+                await self._take_areas(reply)
             if reply is not None:
                 self.machine.answered(said.method, None)
             return
@@ -124,6 +130,33 @@ class DockLink:
             log.warning("wayline refused", flight=flight_id, error=str(error))
             wayline = None
         self.machine.supply(flight_id, wayline)
+
+    async def _take_areas(self, reply: dict[str, Any]) -> None:
+        """Take the flight areas the server has, unless they are here already."""
+        output = reply.get("output")
+        files = output.get("files") if isinstance(output, dict) else None
+        if not isinstance(files, list) or not files or not isinstance(files[0], dict):
+            self.machine.keep_areas("", ())
+            return
+        machine, name = self.machine, str(files[0].get("name", ""))
+        checksum = str(files[0].get("checksum", ""))
+        if checksum != machine.state.area_checksum:
+            machine.tell_areas("synchronizing", 0, name, checksum)
+            try:
+                body = await self.fetch(str(files[0]["url"]))
+                if sha256(body).hexdigest() != checksum:
+                    machine.tell_areas("fail", CHECKSUM_DIFFERS, name, checksum)
+                    return
+                machine.keep_areas(checksum, read_areas(body))
+            except (FetchError, KeyError) as error:
+                log.warning("no flight areas", dock=machine.dock.sn, error=str(error))
+                machine.tell_areas("fail", NOT_DOWNLOADED, name, checksum)
+                return
+            except ValueError as error:
+                log.warning("flight areas refused", dock=machine.dock.sn, error=str(error))
+                machine.tell_areas("fail", NOT_UNDERSTOOD, name, checksum)
+                return
+        machine.tell_areas("synchronized", 0, name, checksum)
 
     async def _file(self, reply: dict[str, Any]) -> bytes:
         output = reply.get("output")

@@ -25,8 +25,9 @@ from simulators.camera import FixedCamera, publish_frames
 from simulators.camera_http import SnapshotServer
 from simulators.counters import FILE_NAME as COUNTERS_FILE
 from simulators.counters import Counters
-from simulators.dock import DockMachine, DockPolicy, DockState, new_state
+from simulators.dock import DockMachine
 from simulators.dock_link import DockLink, Fetch
+from simulators.dock_memory import DockPolicy, DockState, new_state
 from simulators.gateway import Gateway
 from simulators.remote import RemoteLink, RemoteMachine, RemotePolicy, RemoteState
 from simulators.responder import Person, Phone, ResponderPolicy

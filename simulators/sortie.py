@@ -280,3 +280,20 @@ def _mission_state(sortie: Sortie) -> int:
     if sortie.stage is Stage.OUTBOUND:
         return 6
     return 7 if sortie.stage in (Stage.PAUSED, Stage.ASIDE, Stage.OVER) else 9
+
+
+def media_told(sortie: Sortie, where: Position, at: datetime) -> dict[str, Any]:
+    """Return the data of `file_upload_callback`: a wayline is recorded in one file."""
+    name = f"DJI_{at:%Y%m%d%H%M%S}_0001_W.MP4"
+    file = {
+        "object_key": f"{sortie.flight_id}/{name}",
+        "path": sortie.flight_id,
+        "name": name,
+        "ext": {"flight_id": sortie.flight_id, "is_original": True},
+        "metadata": {
+            "create_time": f"{at:%Y-%m-%d %H:%M:%S}",
+            "shoot_position": {"lat": where.lat_deg, "lng": where.lon_deg},
+        },
+    }
+    counts = {"uploaded_file_count": 1, "expected_file_count": 1, "flight_type": 0}
+    return {"file": file, "flight_task": counts}

@@ -1,7 +1,7 @@
 """What the server answers when a dock asks (DJI Cloud API requests). Pure.
 
-`flighttask_resource_get` is the commander's to answer. An unanswered flight_areas_get or
-offline_map_get costs a dock 40 s before every take-off, so both are always answered.
+`flighttask_resource_get` and `flight_areas_get` are the patrol part's to answer. An unanswered
+offline_map_get costs a dock 40 s before every take-off, so it is always answered.
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ def _output(request: DeviceRequest, district: District) -> dict[str, Any] | None
             return {"organization_name": district.name}
         case "airport_organization_bind":
             return {"err_infos": [{"sn": sn, "err_code": 0} for sn in devices]}
-        case "flight_areas_get" | "offline_map_get":
+        case "offline_map_get":
             return {"files": []}
         case "storage_config_get":
             return {"bucket": "", "provider": "minio", "endpoint": "", "object_key_prefix": ""}

@@ -39,7 +39,8 @@ def router(
         principal: asking,
     ) -> dict[str, Any]:
         _ask(principal, "mission.read")
-        return _shown(await _known(store, mission_id))
+        shown = _shown(await _known(store, mission_id))
+        return shown | {"media": to_plain(await store.docks.media(mission_id))}
 
     async def wayline(mission_id: str, key: str = "") -> Response:
         expected = wayline_key(await store.secret(), mission_id)
@@ -48,6 +49,24 @@ def router(
         if not hmac.compare_digest(key.encode(), expected.encode()) or data is None:
             raise HTTPException(404, "no such wayline")
         return Response(data, media_type=KMZ_TYPE, headers={"Cache-Control": "no-store"})
+
+    async def area_syncs(principal: asking) -> list[dict[str, Any]]:
+        _ask(principal, "mission.read")
+        return [
+            to_plain(sync)
+            | {
+                "status": to_plain(words("area_status", sync.status)),
+                "reason": to_plain(words("area_reason", sync.reason)),
+            }
+            for sync in (await store.docks.syncs()).values()
+        ]
+
+    async def areas(name: str, key: str = "") -> Response:
+        expected = wayline_key(await store.secret(), name)
+        data = await store.docks.areas(name)
+        if not hmac.compare_digest(key.encode(), expected.encode()) or data is None:
+            raise HTTPException(404, "no such file of flight areas")
+        return Response(data, media_type=GEOJSON_TYPE, headers={"Cache-Control": "no-store"})
 
     async def geojson(
         principal: asking, layer: Annotated[list[str] | None, Query()] = None
@@ -61,6 +80,8 @@ def router(
         told = collection(layers(district(), await store.flights(), wanted))
         return Response(json.dumps(told, ensure_ascii=False), media_type=GEOJSON_TYPE)
 
+    api.add_api_route("/flight-areas", area_syncs, methods=["GET"])
+    api.add_api_route("/flight-areas/{name}", areas, methods=["GET"])
     api.add_api_route("/geojson", geojson, methods=["GET"])
     api.add_api_route("/missions", missions, methods=["GET"])
     api.add_api_route("/missions/{mission_id}", mission, methods=["GET"])

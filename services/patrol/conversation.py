@@ -1,4 +1,4 @@
-"""Talking to docks in DJI Cloud API: services and their replies, and the wayline a dock asks for.
+"""Talking to docks in DJI Cloud API: services and their replies, what docks ask for and tell.
 
 Commands go out at QoS 0: a lost command shows as a missing answer, which the mission's life knows
 how to resolve; a command delivered twice might be flown twice.
@@ -16,7 +16,13 @@ import structlog
 from domain.ids import derive
 from runtime.bus import Bus, Message
 from runtime.clock import Clock
-from runtime.topics import REQUESTS_FILTER, SERVICES_REPLY_FILTER, requests_reply, services
+from runtime.topics import (
+    EVENTS_FILTER,
+    REQUESTS_FILTER,
+    SERVICES_REPLY_FILTER,
+    requests_reply,
+    services,
+)
 from services.patrol.orders import Resource
 
 log = structlog.get_logger(__name__)
@@ -26,6 +32,18 @@ UNKNOWN_FLIGHT = 314004
 
 
 ResourceOf = Callable[[str], Awaitable[Resource | None]]
+AnswerOf = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
+Take = Callable[[str, str, dict[str, Any]], Awaitable[None]]
+TOLD = ("flight_areas_sync_progress", "flight_areas_drone_location", "file_upload_callback")
+"""The events read here; ingest reads and answers them all."""
+
+
+async def _no_answer(method: str, data: dict[str, Any]) -> dict[str, Any] | None:
+    """Nothing but wayline files is given here."""
+
+
+async def _not_taken(dock_sn: str, method: str, data: dict[str, Any]) -> None:
+    """What docks tell of their files is not kept here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +73,31 @@ class Conversation:
         self.late: deque[LateReply] = deque(maxlen=late_limit)
         self.listening = asyncio.Event()
 
-    async def listen(self, resource: ResourceOf) -> None:
-        """Take replies, and answer requests for wayline files, until cancelled."""
-        async with self._bus.subscribe([SERVICES_REPLY_FILTER, REQUESTS_FILTER]) as messages:
+    async def listen(
+        self, resource: ResourceOf, answer: AnswerOf = _no_answer, take: Take = _not_taken
+    ) -> None:
+        """Take replies, answer requests for wayline files and what `answer` knows, hand on what
+        docks tell of their files, until cancelled."""
+        filters = [SERVICES_REPLY_FILTER, REQUESTS_FILTER, EVENTS_FILTER]
+        async with self._bus.subscribe(filters) as messages:
             self.listening.set()
             async for message in messages:
                 body = _body(message)
                 if body is None:
                     continue
+                method, told = body.get("method"), body.get("data")
+                data = told if isinstance(told, dict) else {}
                 if message.topic.endswith("/services_reply"):
                     self._take_reply(body)
-                elif body.get("method") == RESOURCE_METHOD:
+                elif message.topic.endswith("/events"):
+                    if method in TOLD:
+                        await take(message.topic.split("/")[2], str(method), data)
+                elif method == RESOURCE_METHOD:
                     await self._answer_resource(message, body, resource)
+                elif isinstance(method, str):
+                    found = await answer(method, data)
+                    if found is not None:
+                        await self._reply(message, body, method, found)
 
     async def ask(
         self,
@@ -121,7 +152,6 @@ class Conversation:
     async def _answer_resource(
         self, message: Message, body: dict[str, Any], resource: ResourceOf
     ) -> None:
-        gateway_sn = message.topic.split("/")[2]
         asked = body.get("data")
         flight_id = asked.get("flight_id") if isinstance(asked, dict) else None
         found = await resource(flight_id) if isinstance(flight_id, str) else None
@@ -129,18 +159,24 @@ class Conversation:
         if found is not None:
             file = {"url": found.url, "fingerprint": found.fingerprint}
             data = {"result": 0, "output": {"file": file}}
+        await self._reply(message, body, RESOURCE_METHOD, data)
+
+    async def _reply(
+        self, message: Message, body: dict[str, Any], method: str, data: dict[str, Any]
+    ) -> None:
+        gateway_sn = message.topic.split("/")[2]
         reply = {
-            "tid": body.get("tid", derive("tid", RESOURCE_METHOD, gateway_sn)),
+            "tid": body.get("tid", derive("tid", method, gateway_sn)),
             "bid": body.get("bid", ""),
             "timestamp": self._now_ms(),
             "gateway": gateway_sn,
-            "method": RESOURCE_METHOD,
+            "method": method,
             "data": data,
         }
         try:
             await self._bus.publish(requests_reply(gateway_sn), json.dumps(reply).encode())
         except ConnectionError as error:
-            log.warning("dock left without its wayline", dock=gateway_sn, error=str(error))
+            log.warning("dock left unanswered", dock=gateway_sn, method=method, error=str(error))
 
     def _now_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)

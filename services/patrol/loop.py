@@ -29,6 +29,7 @@ from services.patrol import divert, schedule
 from services.patrol.break_point import rest_s, resumed
 from services.patrol.commander import Commander, remaining_s
 from services.patrol.conversation import Conversation
+from services.patrol.dock_files import DockFiles
 from services.patrol.dock_state import heard
 from services.patrol.flight import Flight, Order, Step, touched
 from services.patrol.fold import Fold
@@ -59,9 +60,11 @@ async def run(
     *,
     slot: str = "0",
     terrain: Terrain | None = None,
+    area_url: Callable[[str], str] | None = None,
 ) -> None:
-    """Run until cancelled. `wayline_url` gives the address of a mission's KMZ for its dock;
-    `slot` names this part among several: each drone is commanded by one of them."""
+    """Run until cancelled. `wayline_url` gives the address of a mission's KMZ for its dock,
+    `area_url` that of a file of flight areas; `slot` names this part among several: each drone is
+    commanded by one of them."""
     fold = Fold(store, district, policy)
     ground = PatrolGround(district, policy, terrain)
     around = Surroundings(ledger, store, fold, ground, clock, policy, wayline_url, slot)
@@ -69,7 +72,9 @@ async def run(
         conversation = Conversation(bus, clock, policy.late_replies_limit)
         commander = Commander(around, conversation, tasks.create_task)
         conversation.on_late = commander.wake.set
-        tasks.create_task(conversation.listen(commander.resource))
+        files = DockFiles(commander, conversation, area_url)
+        tasks.create_task(conversation.listen(commander.resource, files.answer, files.take))
+        tasks.create_task(files.run())
         tasks.create_task(hear(bus, clock, commander))
         handle = partial(_fold_and_wake, fold, commander.wake)
         tasks.create_task(follow(ledger, FOLLOWER, handle))

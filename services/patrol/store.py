@@ -14,6 +14,7 @@ from psycopg.types.json import Json
 from domain.codec import from_plain, to_plain
 from runtime.database import Pool
 from runtime.ledger import Transaction
+from services.patrol.dock_store import DockStore, PostgresDockStore
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
 from services.patrol.schedule import CellVisits
@@ -33,6 +34,11 @@ class PatrolStore(Protocol):
     @property
     def sky(self) -> SkyStore:
         """What stands over the district, and who commands which drone."""
+        ...
+
+    @property
+    def docks(self) -> DockStore:
+        """What docks were given and have told: flight areas, media files."""
         ...
 
     async def open_flights(self) -> list[Flight]: ...
@@ -97,6 +103,7 @@ class PostgresPatrolStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.sky: SkyStore = PostgresSkyStore(pool)
+        self.docks: DockStore = PostgresDockStore(pool)
 
     async def _rows(self, query: str, params: Sequence[object] = ()) -> list[Any]:
         async with self._pool.connection() as connection:

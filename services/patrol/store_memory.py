@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from domain.mission import MissionPurpose
 from runtime.ledger import Transaction
+from services.patrol.dock_store import DockStore, MemoryDockStore
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
 from services.patrol.schedule import CellVisits
@@ -26,6 +27,7 @@ class MemoryPatrolStore:
         self._visits: dict[str, CellVisits] = {}
         self._looks: dict[str, WantedLook] = {}
         self.sky: SkyStore = MemorySkyStore()
+        self.docks: DockStore = MemoryDockStore()
 
     async def open_flights(self) -> list[Flight]:
         flights = [f for f in self._flights.values() if f.open]

@@ -10,7 +10,7 @@ from domain.codec import from_plain, to_plain
 from domain.device import Dock, Drone
 from domain.place import Position
 from geo.frames import LocalFrame
-from simulators.dock import DockMachine, DockPolicy, DockState, Said, new_state
+from simulators.dock import DockMachine
 from simulators.dock_commands import (
     BAD_PARAMETER,
     BATTERY_TOO_LOW,
@@ -22,6 +22,7 @@ from simulators.dock_commands import (
     answer,
     start_refusal,
 )
+from simulators.dock_memory import DockPolicy, DockState, Said, new_state
 from simulators.kinematics import Wind
 from simulators.sortie import RESOURCE
 from simulators.wayline import FilePoint, FileWayline
