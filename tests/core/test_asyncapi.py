@@ -25,6 +25,7 @@ from services.ingest.devices import Devices
 from services.ingest.frames import decode_frame
 from services.ingest.heard import Heard
 from services.patrol.conversation import RESOURCE_METHOD, TOLD
+from services.patrol.flight_areas import GET_METHOD
 from simulators.district import generate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -131,4 +132,5 @@ def test_the_questions_told_of_are_answered() -> None:
     for method, said in DOCUMENT["channels"]["requests"]["messages"].items():
         data = said["examples"][0]["payload"]["data"]
         asked = DeviceRequest(DOCK, method, "t", "b", AT, data)
-        assert (answer(asked, district, AT_MS) is None) == (method == RESOURCE_METHOD)
+        patrols = method in (RESOURCE_METHOD, GET_METHOD)
+        assert (answer(asked, district, AT_MS) is None) == patrols
