@@ -8,7 +8,7 @@ in moves, never in seconds, and drawn from a seed: the same call gives the same 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -64,9 +64,17 @@ class Effort:
     polish_moves: int
 
 
-QUICK = Effort(24.0, (0.97,), 1, 6_000, 1, 45_000, 0, 4, 6_000)
-BEST = Effort(32.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 130_000, 400_000, 5, 30_000)
-_PATIENT = 1.5
+QUICK = Effort(20.0, (0.95, 0.98), 2, 8_000, 1, 60_000, 0, 4, 6_000)
+BEST = Effort(28.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 160_000, 500_000, 5, 40_000)
+_PATIENT, _MOST_PATIENT = 1.5, 4.0
+# A second is dearer than its metres of cruise where every corner costs one, so what is missing must
+# be dearer too.
+_CATCH_UP = {LENGTH: 8.0, TIME: 25.0}
+"""What it takes, in widths, to cover a squared width still missing: to compare unfinished paths."""
+_HEATS = {
+    LENGTH: Heat(),
+    TIME: Heat(warm=0.05, cold=0.003, light=10.0, heavy=60.0, bend=0.01),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,14 @@ def plan(
     found = planner.most()
     if isinstance(found, NoSweep) or found.coverage >= wanted:
         return found
+    if strip.ends != FLAT and found.coverage == 0.0:
+        return NoSweep(
+            "no_straight_leg",
+            f"no straight leg of half a swath ({strip.shortest_m:g} m) fits into the ground that may "
+            "be flown over, and shorter ones do not count with footprint ends: widen the sky, or "
+            "take flat ends",
+            found.uncovered,
+        )
     largest = max(polygons(found.uncovered), key=lambda p: p.area, default=found.uncovered)
     point = largest.representative_point()
     return NoSweep(
@@ -256,12 +272,13 @@ class _Planner:
                 "no straight leg fits into the ground that may be flown over: widen the sky",
             )
         self._search(starts)
-        assert self.best is not None
+        if self.best is None:
+            return NoSweep("not_reachable", "no path was found that stays in the sky: widen the sky")
         return self.best
 
     def _moves(self, usual: int) -> int:
         size = self.area.area / self.strip.width_m**2 / _USUAL_WIDTHS2
-        return int(usual * min(_PATIENT, max(0.15, size)))
+        return int(usual * max(0.15, min(size, max(_PATIENT, min(_MOST_PATIENT, size / 6.0)))))
 
     def _starts(self) -> list[list[Point]]:
         width = self.strip.width_m
@@ -284,38 +301,46 @@ class _Planner:
         return sum(math.dist(a, b) for a, b in lines) + 2.0 * self.strip.width_m * len(lines)
 
     def _search(self, starts: Sequence[Sequence[Point]]) -> None:
+        """Search every start briefly, the best few longer, the best of those longest."""
         effort = self.effort
-        first = [
-            self._anneal(s, self._moves(effort.first_moves), Heat(), i)
-            for i, s in enumerate(starts)
-        ]
+        first = [self._first(s, i) for i, s in enumerate(starts)]
         self.say(f"{len(first)} starts searched")
         kept = sorted(first, key=self._merit)[: effort.kept]
         second = [
-            self._anneal(f.path, self._moves(effort.second_moves), Heat(), 100 + i)
+            self._anneal(f.path, effort.second_moves, 100 + i, self.objective)
             for i, f in enumerate(kept)
         ]
         for found in second:
-            self._keep(found)
+            self._judge(found.path)
         chosen = min(second, key=self._merit)
         self._learn_bias(chosen)
         if effort.last_moves:
-            chosen = self._anneal(chosen.path, self._moves(effort.last_moves), Heat(), 200)
+            chosen = self._anneal(chosen.path, effort.last_moves, 200, self.objective)
         self.say("polishing")
         self._polish(chosen)
 
+    def _first(self, start: Sequence[Point], salt: int) -> Found:
+        """A path that is short is a good one to make fast: every other start is shortened first."""
+        moves = self.effort.first_moves
+        if self.objective == TIME and salt % 2 == 0:
+            short = self._anneal(start, moves // 2, salt, LENGTH)
+            return self._anneal(short.path, moves // 2, salt, TIME)
+        return self._anneal(start, moves, salt, self.objective)
+
     def _merit(self, found: Found) -> float:
         short_m2 = max(0.0, found.missing_m2 - self.allowed_m2 + self.bias_m2)
-        return found.cost + 12.0 * short_m2 / self.strip.width_m**2
+        return found.cost + _CATCH_UP[self.objective] * short_m2 / self.strip.width_m**2
 
-    def _anneal(self, path: Sequence[Point], moves: int, heat: Heat, salt: int) -> Found:
+    def _anneal(
+        self, path: Sequence[Point], moves: int, salt: int, objective: str, heat: Heat | None = None
+    ) -> Found:
         return self.field.search(
             path,
             allowed_m2=max(0.0, self.allowed_m2 - self.bias_m2),
-            moves=moves,
+            moves=self._moves(moves),
             seed=self.seed * 1000 + salt,
-            heat=heat,
-            objective=self.objective,
+            heat=heat or _HEATS[objective],
+            objective=objective,
             model=self.model,
         )
 
@@ -326,23 +351,22 @@ class _Planner:
 
     def _polish(self, found: Found) -> None:
         """Aim by the exact share until it is just enough; then see to pockets by hand."""
-        calm = Heat(warm=0.004, cold=0.001, light=20.0, heavy=20.0, wide=0.2, narrow=0.05)
+        usual = _HEATS[self.objective]
+        calm = replace(usual, warm=0.004, cold=0.001, light=usual.heavy, wide=0.2, narrow=0.05)
         hard = 1.0
         for round_ in range(self.effort.polish_rounds):
-            self._keep(found)
+            self._judge(found.path)
             exact_m2 = (1.0 - coverage_share(self.area, found.path, self.strip)) * self.area.area
             self.bias_m2 = hard * max(exact_m2 - found.missing_m2, 0.0) + 1e-6 * self.area.area
             if not found.enough or exact_m2 > self.allowed_m2:
                 hard *= 1.15
-            moves = self._moves(self.effort.polish_moves)
-            found = self._anneal(found.path, moves, calm, 300 + round_)
-        self._keep(found)
+            found = self._anneal(
+                found.path, self.effort.polish_moves, 300 + round_, self.objective, calm
+            )
+        self._judge(found.path)
         if self.best is None or self.best.coverage < self.wanted:
             path = visit_pockets(self.area, list(found.path), self.strip, self.sky, self.wanted)
             self._judge(tuple(path))
-
-    def _keep(self, found: Found) -> None:
-        self._judge(found.path)
 
     def _judge(self, path: tuple[Point, ...]) -> None:
         """Take a path as the best so far, if exact figures say so and it stays in the sky."""

@@ -236,6 +236,9 @@ def _to_missed(
 def _shift_segment(path: Floats, size: int, step: float, along: bool, rng: Draws,
                    move: Ints, fresh: Floats) -> bool:  # fmt: skip
     """Move a segment sideways, its ends sliding along the neighbouring segments or with it."""
+    if size == 2:
+        # A leg stays in the sky because it crosses no border from a vertex that stays: one must.
+        return False
     i = _below(rng, size - 1)
     ax, ay, bx, by = path[i, 0], path[i, 1], path[i + 1, 0], path[i + 1, 1]
     dx, dy = bx - ax, by - ay

@@ -15,7 +15,7 @@ from geo.starts import ring_edges
 from geo.strip import FLAT, Strip
 from geo.strip_counter import OFFSETS, fill
 
-CELLS_LIMIT = 6_000_000
+CELLS_LIMIT = 16_000_000
 """Of the raster; a wider area gets coarser cells."""
 _COARSEST = 12.0
 LENGTH, TIME = "length", "time"
@@ -26,9 +26,9 @@ class Heat:
     """How a search cools, first and last: temperature and step in widths, penalty in widths of
     path per squared width that is missing."""
 
-    warm: float = 0.03
-    cold: float = 0.003
-    light: float = 4.0
+    warm: float = 0.04
+    cold: float = 0.0015
+    light: float = 8.0
     heavy: float = 20.0
     wide: float = 0.6
     narrow: float = 0.1
