@@ -201,7 +201,7 @@ class Commander:
                 return
             case Intend():
                 others = self.permits.others(flights, mission.drone_sn, at)
-                await self._intend(flight, step, others, at)
+                await self._intend(flight, step, others)
             case GiveUpAnswer(step=name, transaction_id=tid):
                 answer = MissionStepAnswered(mission.mission_id, name, tid, None)
                 await self.append(mission.mission_id, [answer], at, expected=flight.version)
@@ -259,10 +259,10 @@ class Commander:
         await self.append(mission.mission_id, [started], at, expected=flight.version)
 
     async def _intend(
-        self, flight: Flight, intent: Intend, others: tuple[Other, ...], at: datetime
+        self, flight: Flight, intent: Intend, others: tuple[Other, ...]
     ) -> None:
         """Commit the intent; only who committed it sends, and sends once."""
-        mission, step = flight.mission, intent.step
+        mission, step, at = flight.mission, intent.step, self.around.clock.now()
         file = await self.resource(mission.mission_id) if step is Step.PREPARE else None
         count = sum(1 for s in flight.steps if s.step == step)
         tid = derive("tid", mission.mission_id, step.value, str(count))

@@ -230,7 +230,10 @@ class Planner:
     def _idle(self, flights: Sequence[Flight], at: datetime) -> list[divert.Candidate]:
         commander = self._commander
         busy = {f.mission.drone_sn for f in flights}
-        found = []
+        found: list[divert.Candidate] = []
+        if commander.permits.sky.stop is not None:
+            self._say("all docks", "ground_stop")
+            return found
         for dock in commander.docks.values():
             drone = commander.drones.get(dock.drone_sn)
             if drone is None or drone.sn in busy or not commander.permits.commands(drone.sn):

@@ -56,11 +56,13 @@ class Permits:
         self.tokens: dict[str, int] = {}
         self.sky = SkyNow()
         self._anew = True
+        self._since: datetime | None = None
 
     async def refresh(self, at: datetime) -> None:
         """Renew the leases, read the sky, and plan round the zones that close soon."""
         around = self._around
         policy = around.policy
+        self._since = self._since or at
         lasts_s = patience_s(policy.lease_s, policy.lease_wall_s, around.clock.rate)
         drones = sorted({d.drone_sn for d in self._presence.docks.values()})
         self.tokens = await around.store.sky.take_leases(
@@ -182,8 +184,9 @@ class Permits:
         mission = flight.mission
         dock = self._presence.devices.get(mission.dock_sn)
         drone = self._presence.devices.get(mission.drone_sn)
-        ahead = self._ahead(flight, at) if drone is not None else ()
-        heard_at = drone.heard_at if drone is not None else at
+        ahead = self._ahead(flight, at)
+        # Never heard by this process: silent since it began to listen.
+        heard_at = drone.heard_at if drone is not None else self._since or at
         return Situation(
             ahead=ahead,
             way_home=(ahead[0], (*ahead[-1][:2], ahead[0][2])) if ahead else (),

@@ -46,6 +46,7 @@ def test_a_simulated_system_has_its_own_clock() -> None:
         ("GRIDWING_CLOCK_EPOCH", "2026-06-01T06:00:00"),
         ("GRIDWING_LOG", "loud"),
         ("GRIDWING_SIMULATION", "yes"),
+        ("GRIDWING_TERRAIN_GEOID_M", "high"),
     ],
 )
 def test_what_does_not_fit_is_named(name: str, value: str) -> None:
