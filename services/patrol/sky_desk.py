@@ -32,6 +32,7 @@ from runtime.ledger import Ledger, Transaction, VersionConflict
 from services.patrol import applications, stop
 from services.patrol.application_form import FormRow, form_rows
 from services.patrol.flight import Flight, Order, Step
+from services.patrol.policy import patience_s
 from services.patrol.refusal import Refusal
 from services.patrol.sky import Clearance, Control, GroundStop, SkyNow, SkyRow, evolve, sky_now
 from services.patrol.sky_rules import SkyRules
@@ -93,7 +94,10 @@ class SkyDesk:
         secret = await self._store.secret()
         if given is None:
             shown = stop.effect(await self._store.open_flights())
-            return stop.ask(secret, what, who.account_id, row.version, at, shown)
+            # A person's minute is the wall's, however fast the clock runs.
+            limit_s = stop.CONFIRM_WITHIN_S
+            within_s = patience_s(limit_s, limit_s, self._clock.rate)
+            return stop.ask(secret, what, who.account_id, row.version, at, shown, within_s)
         wrong = stop.refused(secret, what, who.account_id, row.version, at, given)
         if wrong is not None:
             return wrong

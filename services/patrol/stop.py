@@ -54,10 +54,18 @@ def token(secret: str, what: str, who: str, version: int, until: datetime) -> st
     return f"{ends}.{digest[:32]}"
 
 
-def ask(secret: str, what: str, who: str, version: int, at: datetime, shown: Effect) -> Confirm:
-    """Return the first step's answer."""
+def ask(
+    secret: str,
+    what: str,
+    who: str,
+    version: int,
+    at: datetime,
+    shown: Effect,
+    within_s: float = CONFIRM_WITHIN_S,
+) -> Confirm:
+    """Return the first step's answer, to be confirmed within so many clock seconds."""
     # Whole milliseconds, so that the token says exactly what was told.
-    until = at + timedelta(seconds=CONFIRM_WITHIN_S)
+    until = at + timedelta(seconds=within_s)
     until = until.replace(microsecond=until.microsecond // 1000 * 1000)
     return Confirm(token(secret, what, who, version, until), until, shown)
 

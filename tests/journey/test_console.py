@@ -113,3 +113,28 @@ def test_a_grid_worker_sees_the_phone_page_in_both_languages(
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", name="My tasks")).to_be_visible()
     page.screenshot(path=SCREENS / "phone.png")
+
+
+def test_a_ground_stop_is_shown_confirmed_and_lifted(console: str, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1366, "height": 768}, locale="zh-CN")
+    sign_in(page, console, "dispatcher")
+    page.get_by_role("button", name="停飞").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="下一步").click()
+    expect(dialog.get_by_role("status")).to_contain_text("在飞")
+    # Another choice is another thing: it is asked anew.
+    dialog.get_by_role("checkbox").uncheck()
+    expect(dialog.get_by_role("status")).to_have_count(0)
+    dialog.get_by_role("button", name="下一步").click()
+    dialog.get_by_role("button", name="确认停飞").click()
+    stands = page.get_by_text("停飞中：dispatcher")
+    expect(stands).to_be_visible()
+    watching = browser.new_page(viewport={"width": 1366, "height": 768}, locale="zh-CN")
+    sign_in(watching, console, "operator")
+    expect(watching.get_by_text("停飞中：dispatcher")).to_be_visible()
+    expect(watching.get_by_role("button", name="解除停飞")).to_have_count(0)
+    page.on("dialog", lambda asked: asked.accept())
+    page.get_by_role("button", name="解除停飞").click()
+    expect(stands).to_have_count(0)
+    # It reaches who watches by the stream, without a reload.
+    expect(watching.get_by_role("button", name="停飞")).to_be_visible()

@@ -34,7 +34,8 @@ export function GroundStop({ account, changed }: { account: Account; changed: nu
     setError("");
     work().catch((problem: unknown) => {
       setShown(null);
-      setError(problem instanceof Problem ? problem.detail : t("stop/failed"));
+      const told = problem instanceof Problem && (problem.status === 403 || problem.status === 409);
+      setError(t(told ? `stop/refused/${problem.status}` : "stop/failed"));
     });
   };
   const body = { reason, all_home: allHome };

@@ -10,6 +10,7 @@ export const en: Catalogue = {
     stop: "Ground stop", title: "Ground stop", what: "No drone takes off until a person who may lifts it.", reason: "Reason",
     allHome: "Also call home every drone in the air", next: "Next", confirm: "Stop all flights", cancel: "Cancel", lift: "Lift",
     liftAsk: "Lift the ground stop? Drones will take off again.", failed: "That did not work: try again",
+    refused: { 403: "You may not do this", 409: "Something has changed: look and confirm again" },
     effect: "In the air: {{flying}}; taking off: {{leaving}}; planned: {{planned}}.",
     stood: "Ground stop: {{by}} {{time}}, {{reason}}", stoodAllHome: "Ground stop, all home: {{by}} {{time}}, {{reason}}",
     why: {

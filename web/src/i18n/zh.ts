@@ -8,6 +8,7 @@ export const zh = {
     stop: "停飞", title: "停飞", what: "停飞后任何无人机不得起飞，直到有权限的人员解除。", reason: "原因",
     allHome: "同时召回全部在飞无人机", next: "下一步", confirm: "确认停飞", cancel: "取消", lift: "解除停飞",
     liftAsk: "确定解除停飞吗？无人机将重新起飞。", failed: "没有成功，请重试",
+    refused: { 403: "您没有此权限", 409: "情况已变化，请重新确认" },
     effect: "在飞 {{flying}} 架，正在起飞 {{leaving}} 架，已计划 {{planned}} 架。",
     stood: "停飞中：{{by}} {{time}}，{{reason}}", stoodAllHome: "停飞并召回中：{{by}} {{time}}，{{reason}}",
     why: {
