@@ -222,10 +222,11 @@ def withdraw(code: str, reason: str, note: str, by: str) -> None:
 @click.option("--drone", "drones", multiple=True, required=True, help="Serial; may be repeated.")
 @click.option("--ceiling-agl-m", default=120.0, show_default=True)
 @click.option("--parent", help="The long-term approval this day's plan is filed under.")
+@click.option("--standing", is_flag=True, help="The approval's take-off confirmation stands.")
 @_times
 @_by
 def file(
-    kind: str, drones: tuple[str, ...], ceiling_agl_m: float, parent: str | None,
+    kind: str, drones: tuple[str, ...], ceiling_agl_m: float, parent: str | None, standing: bool,
     from_at: datetime, to_at: datetime, by: str,
 ) -> None:  # fmt: skip
     """Take down that a flight application went to the authority."""
@@ -238,6 +239,7 @@ def file(
             to_at,
             ceiling_agl_m,
             parent_id=parent,
+            confirmation_needed=not standing,
         )
     except ValueError as error:
         fail(str(error), 2)

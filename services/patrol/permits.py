@@ -55,7 +55,7 @@ class Permits:
         self._presence = presence
         self.tokens: dict[str, int] = {}
         self.sky = SkyNow()
-        self._anew = True
+        self._renewed_at: datetime | None = None
         self._since: datetime | None = None
 
     async def refresh(self, at: datetime) -> None:
@@ -63,22 +63,31 @@ class Permits:
         around = self._around
         policy = around.policy
         self._since = self._since or at
-        lasts_s = patience_s(policy.lease_s, policy.lease_wall_s, around.clock.rate)
-        drones = sorted({d.drone_sn for d in self._presence.docks.values()})
-        self.tokens = await around.store.sky.take_leases(
-            around.slot,
-            {sn: self.tokens.get(sn) for sn in drones},
-            at,
-            at + timedelta(seconds=lasts_s),
-            anew=self._anew,
-        )
-        self._anew = False
+        await self._renew(at)
         self.sky = await self._read(at)
         soon = at + timedelta(seconds=policy.rules.temporary.horizon_s)
         ground = around.ground
         zones = tuple(a for a in self._timed() if a.active_between(at, soon))
         if zones != ground.zones:
             around.ground = PatrolGround(ground.district, policy, ground.terrain, zones)
+
+    async def _renew(self, at: datetime) -> None:
+        """Take and renew leases, three times in the life of one."""
+        around = self._around
+        policy, rate = around.policy, around.clock.rate
+        lasts_s = patience_s(policy.lease_s, policy.lease_wall_s, rate)
+        since = self._renewed_at
+        if since is not None and (at - since).total_seconds() < lasts_s / 3.0:
+            return
+        drones = {d.drone_sn for d in self._presence.docks.values()}
+        self.tokens = await around.store.sky.take_leases(
+            around.slot,
+            {sn: self.tokens.get(sn) for sn in drones},
+            at,
+            at + timedelta(seconds=lasts_s),
+            anew=since is None,
+        )
+        self._renewed_at = at
 
     def commands(self, drone_sn: str) -> bool:
         """Tell whether this part is a drone's commander."""

@@ -102,6 +102,7 @@ class ApplicationBody(Body):
     ceiling_agl_m: float
     nature: str = Field("patrol", max_length=32)
     parent_id: Id | None = None
+    confirmation_needed: bool = True
 
     def application(self) -> FlightApplication:
         """Raises ValueError naming what does not fit."""
@@ -116,6 +117,7 @@ class ApplicationBody(Body):
             None,
             self.nature,
             self.parent_id,
+            self.confirmation_needed,
         )
 
 
