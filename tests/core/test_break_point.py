@@ -1,7 +1,9 @@
 """A patrol that came home early is flown on from where it was left, where that makes sense."""
 
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,8 @@ from services.patrol.orders import Resource, order
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
 from services.patrol.schedule import CellVisits
-from tests.core.patrol_scene import EPOCH, FRAME, district, dock_and_drone
+from tests.core.patrol_scene import EPOCH, FRAME, CountingDock, district, dock_and_drone
+from tests.core.test_patrol_at_most_once import run, scene_now
 
 POINTS = tuple(
     Waypoint(FRAME.to_position(100.0 * i, 0.0), 90.0, 12.0, cell_code=f"c{i // 2}")
@@ -115,3 +118,71 @@ def test_every_code_has_words_in_both_languages() -> None:
     assert odd is not None
     assert (odd.zh, odd.en) == ("未知代码 4711", "unknown code 4711")
     assert words("step", None) is None
+
+
+@dataclass
+class TiredDock(CountingDock):
+    """Its first flight comes home after 60 s on low battery; it keeps what prepares carry."""
+
+    prepares: list[dict[str, Any]] = field(default_factory=list)
+    tired: bool = True
+
+    async def _do(self, method: str, data: dict[str, Any]) -> int:
+        if method == "flighttask_prepare":
+            self.prepares.append(data)
+        return await super()._do(method, data)
+
+    async def _fly(self) -> None:
+        if not self.tired or self.flying is None or self.left_s > self.flight_s - 60.0:
+            await super()._fly()
+            return
+        self.tired, flown, self.flying = False, self.flying, None
+        now, left = self.clock.now(), BreakPoint(1, 0, 0.5)
+        told = FlightProgressed(flown, self.sn, "partially_done", 29, 20, 1, 773, 0, now, left)
+        async with self.ledger.transaction() as tx:
+            await tx.append(f"flight/{flown}", [told], at=now, actor="ingest")
+
+
+def test_a_patrol_broken_off_by_its_battery_is_flown_on_by_the_next_prepare() -> None:
+    async def story() -> None:
+        scene = scene_now()
+        one = scene.district.docks[0]
+        dock = TiredDock(
+            one.sn, scene.bus, scene.ledger, scene.clock, one.position, one.drone_sn
+        )
+        scene.docks = [dock]
+        await scene.play(400.0)
+        first, second = (p.mission for p in (await scene.events(MissionPlanned))[:2])
+        assert second.resumes_id == first.mission_id
+        assert second.wayline == first.wayline
+        assert [p.get("break_point", {}).get("index") for p in dock.prepares[:2]] == [None, 1]
+        # The same file, so that the break point is a place in it.
+        files = [p["file"]["fingerprint"] for p in dock.prepares[:2]]
+        assert files[0] == files[1]
+        assert dock.takeoffs == {first.mission_id: 1, second.mission_id: 1}
+        ended = await scene.events(MissionEnded)
+        assert [e.outcome for e in ended[:2]] == [MissionOutcome.PARTIAL, MissionOutcome.COMPLETED]
+
+    run(story())
+
+
+def test_a_busy_dock_is_left_alone_for_longer_each_time() -> None:
+    async def story() -> None:
+        scene = scene_now()
+        scene.docks[0].refuse["flighttask_prepare"] = 319001
+        asked: list[float] = []
+
+        async def note() -> None:
+            while True:
+                await scene.clock.sleep(1.0)
+                count = sum(m == "flighttask_prepare" for m, _ in scene.docks[0].heard)
+                while len(asked) < count:
+                    asked.append((scene.clock.now() - EPOCH).total_seconds())
+
+        await scene.play(400.0, note())
+        waits = [b - a for a, b in itertools.pairwise(asked)]
+        assert 3 <= len(waits) <= 5
+        assert all(b > 1.5 * a for a, b in itertools.pairwise(waits))
+        assert scene.docks[0].takeoffs == {}
+
+    run(story())

@@ -76,8 +76,8 @@ def test_a_dock_is_told_until_it_has_the_file_with_growing_waits() -> None:
 def test_word_of_another_file_and_nonsense_change_nothing() -> None:
     sync = told(AreaSync("DOCK1"), area_file([AREA]), at(0))
     old = {"status": "synchronized", "file": {"checksum": "0" * 64}}
-    nonsense: list[Any] = [old, {}, {"status": 7}, {"status": None, "file": []}]
-    for data in nonsense:
+    odd: list[dict[str, Any]] = [old, {}, {"status": 7}, {"status": None, "file": []}]
+    for data in odd:
         assert heard(sync, SYNC_METHOD, data, at(1)) == sync
 
 

@@ -220,6 +220,16 @@ async def test_a_wayline_is_given_for_its_key_only(web: Web) -> None:
     assert (await client.get(f"/api/waylines/m2.kmz?key={other}")).status_code == 404
 
 
+async def test_what_docks_say_is_told_in_words(web: Web) -> None:
+    client, _ = web
+    shown = (await client.get("/api/missions/m1")).json()
+    assert shown["dock"]["status"] is None
+    assert shown["dock"]["result"] == {"code": 0, "zh": "成功", "en": "agreed"}
+    assert shown["media"] == []
+    assert (await client.get("/api/flight-areas")).json() == []
+    assert (await client.get("/api/flight-areas/geofence_0.json?key=x")).status_code == 404
+
+
 async def test_everything_is_told_as_geojson(web: Web) -> None:
     client, _ = web
     answer = await client.get("/api/geojson")

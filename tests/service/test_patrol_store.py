@@ -33,12 +33,15 @@ from runtime.database import open_pool
 from runtime.follower import follow_once
 from runtime.ledger import Ledger, PostgresLedger, sequence_step
 from runtime.ledger_memory import MemoryLedger
+from services.patrol.dock_store import DockStore, MemoryDockStore, PostgresDockStore
 from services.patrol.flight import opened
+from services.patrol.flight_areas import AreaDistance, AreaSync, area_file
 from services.patrol.fold import Fold
+from services.patrol.media import MediaFile
 from services.patrol.policy import PatrolPolicy
 from services.patrol.store import DroneTakenError, PatrolStore, PostgresPatrolStore
 from services.patrol.store_memory import MemoryPatrolStore
-from tests.core.patrol_scene import EPOCH, FRAME, ORIGIN, district
+from tests.core.patrol_scene import EPOCH, FRAME, ORIGIN, district, no_fly
 
 DISTRICT = district()
 CELLS = tuple(c.code for c in DISTRICT.cells)
@@ -243,3 +246,31 @@ async def test_a_look_that_failed_is_wanted_again(ground: Ground) -> None:
     await ground.tell(f"mission/{look.mission_id()}", MissionPlanned(planned), failed)
     await ground.fold()
     assert await ground.store.looks() == [replace(look, tries=1)]
+
+
+@pytest.fixture(params=["postgres", "memory"])
+async def docks(request: pytest.FixtureRequest) -> AsyncIterator[DockStore]:
+    if request.param == "memory":
+        yield MemoryDockStore()
+        return
+    urls = request.getfixturevalue("database_urls")
+    async with open_pool(urls.service) as pool:
+        yield PostgresDockStore(pool)
+
+
+async def test_areas_and_media_of_docks_are_kept(docks: DockStore) -> None:
+    file = area_file([no_fly(0.0, 0.0, 50.0, 50.0)])
+    await docks.keep_areas(file)
+    await docks.keep_areas(file)
+    assert await docks.areas(file.name) == file.body
+    assert await docks.areas("geofence_0.json") is None
+    near = (AreaDistance("NF1", 12.5, True),)
+    sync = AreaSync("DOCK1", file.checksum, "synchronized", 0, EPOCH, 2, near, EPOCH)
+    await docks.put_sync(AreaSync("DOCK1"))
+    await docks.put_sync(sync)
+    assert await docks.syncs() == {"DOCK1": sync}
+    media = MediaFile("m1", "m1/a.mp4", "a.mp4", 1, 2, EPOCH)
+    await docks.keep_media(media)
+    await docks.keep_media(replace(media, uploaded=2))
+    assert await docks.media("m1") == [replace(media, uploaded=2)]
+    assert await docks.media("m2") == []
