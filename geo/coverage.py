@@ -53,7 +53,9 @@ _USUAL_WIDTHS2 = 130.0
 class Effort:
     """How much is searched, in moves for an area of 130 squared widths; larger areas get more."""
 
-    cells_per_width: float
+    first_cells: float
+    last_cells: float
+    """Of the raster per width: while starts are compared, and for the last search."""
     spacings: tuple[float, ...]
     sweeps: int
     first_moves: int
@@ -64,11 +66,16 @@ class Effort:
     polish_moves: int
 
 
-QUICK = Effort(20.0, (0.95, 0.98), 2, 8_000, 1, 60_000, 0, 4, 6_000)
-BEST = Effort(28.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 160_000, 500_000, 5, 40_000)
+QUICK = Effort(20.0, 28.0, (0.95, 0.98), 2, 8_000, 1, 60_000, 0, 4, 6_000)
+BEST = Effort(24.0, 40.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 160_000, 500_000, 5, 40_000)
 _PATIENT, _MOST_PATIENT = 1.5, 4.0
 # A second is dearer than its metres of cruise where every corner costs one, so what is missing must
 # be dearer too.
+_MOST_BIAS = 0.6
+"""Of the missing area allowed, how much may be what the raster overlooks."""
+_SHRINK_CELLS = 0.04
+# Asked for more than 99.95 %, hardly any gap may be overlooked.
+_STRICT_MISSING, _STRICT_CELLS = 0.0005, 0.2
 _CATCH_UP = {LENGTH: 8.0, TIME: 25.0}
 """What it takes, in widths, to cover a squared width still missing: to compare unfinished paths."""
 _HEATS = {
@@ -164,9 +171,9 @@ def plan(
     if strip.ends != FLAT and found.coverage == 0.0:
         return NoSweep(
             "no_straight_leg",
-            f"no straight leg of half a swath ({strip.shortest_m:g} m) fits into the ground that may "
-            "be flown over, and shorter ones do not count with footprint ends: widen the sky, or "
-            "take flat ends",
+            f"no straight leg of half a swath ({strip.shortest_m:g} m) fits into the ground that "
+            "may be flown over, and shorter ones do not count with footprint ends: widen the sky, "
+            "or take flat ends",
             found.uncovered,
         )
     largest = max(polygons(found.uncovered), key=lambda p: p.area, default=found.uncovered)
@@ -232,7 +239,7 @@ class _Planner:
         self.margin_m = min(MARGIN_M, strip.width_m / 2000.0)
         self.room = _largest(self.free, self.margin_m)
         self.allowed_m2 = (1.0 - wanted) * area.area
-        self.bias_m2 = 0.0005 * area.area
+        self.bias_m2 = min(0.0005 * area.area, _MOST_BIAS * self.allowed_m2)
         self.best: Sweep | None = None
 
     def unreachable(self) -> NoSweep | None:
@@ -262,7 +269,7 @@ class _Planner:
         tight = _largest(self.room, self.margin_m) or self.room
         self.sky = OpenSky(tight)
         try:
-            self.field = Field(self.area, self.room, self.strip, self.effort.cells_per_width)
+            self.field = Field(self.area, self.room, self.strip, self.effort.first_cells)
         except ValueError as error:
             return NoSweep("bad_swath", f"{error}: widen the swath or split the area")
         starts = self._starts()
@@ -273,7 +280,7 @@ class _Planner:
             )
         self._search(starts)
         if self.best is None:
-            return NoSweep("not_reachable", "no path was found that stays in the sky: widen the sky")
+            return NoSweep("not_reachable", "no path found stays in the sky: widen the sky")
         return self.best
 
     def _moves(self, usual: int) -> int:
@@ -314,8 +321,13 @@ class _Planner:
             self._judge(found.path)
         chosen = min(second, key=self._merit)
         self._learn_bias(chosen)
+        assert self.room is not None
+        self.field = Field(self.area, self.room, self.strip, effort.last_cells)
+        self.shrink = _STRICT_CELLS if 1.0 - self.wanted < _STRICT_MISSING else 0.0
         if effort.last_moves:
-            chosen = self._anneal(chosen.path, effort.last_moves, 200, self.objective)
+            chosen = self._anneal(
+                chosen.path, effort.last_moves, 200, self.objective, None, self.shrink
+            )
         self.say("polishing")
         self._polish(chosen)
 
@@ -332,7 +344,13 @@ class _Planner:
         return found.cost + _CATCH_UP[self.objective] * short_m2 / self.strip.width_m**2
 
     def _anneal(
-        self, path: Sequence[Point], moves: int, salt: int, objective: str, heat: Heat | None = None
+        self,
+        path: Sequence[Point],
+        moves: int,
+        salt: int,
+        objective: str,
+        heat: Heat | None = None,
+        shrink_cells: float = 0.0,
     ) -> Found:
         return self.field.search(
             path,
@@ -342,31 +360,37 @@ class _Planner:
             heat=heat or _HEATS[objective],
             objective=objective,
             model=self.model,
+            shrink_cells=shrink_cells,
         )
 
     def _learn_bias(self, found: Found) -> None:
         """What the raster missed of what is missing, so that the next search aims right."""
-        exact_m2 = (1.0 - coverage_share(self.area, found.path, self.strip)) * self.area.area
-        self.bias_m2 = exact_m2 - found.missing_m2
+        bias_m2 = self._exact_m2(found) - found.missing_m2
+        self.bias_m2 = min(max(bias_m2, 0.0), _MOST_BIAS * self.allowed_m2)
 
     def _polish(self, found: Found) -> None:
         """Aim by the exact share until it is just enough; then see to pockets by hand."""
         usual = _HEATS[self.objective]
         calm = replace(usual, warm=0.004, cold=0.001, light=usual.heavy, wide=0.2, narrow=0.05)
-        hard = 1.0
+        shrink = self.shrink
         for round_ in range(self.effort.polish_rounds):
             self._judge(found.path)
-            exact_m2 = (1.0 - coverage_share(self.area, found.path, self.strip)) * self.area.area
-            self.bias_m2 = hard * max(exact_m2 - found.missing_m2, 0.0) + 1e-6 * self.area.area
-            if not found.enough or exact_m2 > self.allowed_m2:
-                hard *= 1.15
+            exact_m2 = self._exact_m2(found)
+            self.bias_m2 = max(exact_m2 - found.missing_m2, 0.0) + 1e-6 * self.area.area
+            if self.bias_m2 > _MOST_BIAS * self.allowed_m2:
+                # Gaps too thin for the raster: what it sees cannot be traded for them.
+                self.bias_m2 = _MOST_BIAS * self.allowed_m2
+                shrink += _SHRINK_CELLS * (1.0 if exact_m2 > self.allowed_m2 else 0.0)
             found = self._anneal(
-                found.path, self.effort.polish_moves, 300 + round_, self.objective, calm
+                found.path, self.effort.polish_moves, 300 + round_, self.objective, calm, shrink
             )
         self._judge(found.path)
         if self.best is None or self.best.coverage < self.wanted:
             path = visit_pockets(self.area, list(found.path), self.strip, self.sky, self.wanted)
             self._judge(tuple(path))
+
+    def _exact_m2(self, found: Found) -> float:
+        return (1.0 - coverage_share(self.area, found.path, self.strip)) * self.area.area
 
     def _judge(self, path: tuple[Point, ...]) -> None:
         """Take a path as the best so far, if exact figures say so and it stays in the sky."""

@@ -106,8 +106,12 @@ class Field:
         heat: Heat,
         objective: str,
         model: FlightModel,
+        shrink_cells: float = 0.0,
     ) -> Found:
-        """Anneal from a path that lies in the sky; see search_kernel.anneal."""
+        """Anneal from a path that lies in the sky; see search_kernel.anneal.
+
+        `shrink_cells` takes so much off either side of the strip, for gaps too thin to be sampled.
+        """
         state = np.zeros((PATH_LIMIT + 8, 2))
         best = np.zeros_like(state)
         size = len(path)
@@ -125,10 +129,11 @@ class Field:
             ]
         )
         heats = np.array([heat.warm, heat.cold, heat.light, heat.heavy, heat.wide, heat.narrow])
+        strip = self.strip - np.array([shrink_cells, 0.0, 0.0, 0.0])
         rng = np.array([(seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64 | 1], np.uint64)
         count, price, missing = anneal(
             state, size, self.counts, self.inside, self.limits, self.sky_edges,
-            self.strip, cost, heats, moves, rng, self.journal, best,
+            strip, cost, heats, moves, rng, self.journal, best,
         )  # fmt: skip
         points = self._metres(best[:count])
         return Found(
