@@ -136,7 +136,14 @@ def sweep(
     refused = _unfit(area, width_m, wanted)
     if refused is not None:
         return refused
-    return _Planner(area, Strip(width_m), sky, wanted, TIME, effort, seed, model).most()
+    strip = Strip(width_m)
+    planner = _Planner(area, strip, sky, wanted, TIME, effort, seed, model)
+    hidden_m2 = planner.hidden().area
+    if hidden_m2 > 0.0:
+        # What nobody can see is not sought for.
+        wanted = max(1e-6, wanted - hidden_m2 / area.area)
+        planner = _Planner(area, strip, sky, wanted, TIME, effort, seed, model)
+    return planner.most()
 
 
 def plan(
@@ -242,14 +249,20 @@ class _Planner:
         self.bias_m2 = min(0.0005 * area.area, _MOST_BIAS * self.allowed_m2)
         self.best: Sweep | None = None
 
+    def hidden(self) -> BaseGeometry:
+        """The ground no allowed flight can see."""
+        if self.room is None:
+            return self.area
+        far = self.strip.width_m / 2.0
+        if self.strip.ends != FLAT:
+            far = math.hypot(far, max(self.strip.reach_m, 0.0))
+        return self.area.difference(self.room.buffer(far + self.margin_m))
+
     def unreachable(self) -> NoSweep | None:
-        """Ground no allowed flight can see, where that alone is too much."""
+        """Why the share cannot be reached, where too much ground is hidden for any flight."""
         if self.room is None:
             return NoSweep("not_reachable", "no part of the area can be flown over: widen the sky")
-        far = math.hypot(self.strip.width_m / 2.0, max(self.strip.reach_m, 0.0)) + self.margin_m
-        if self.strip.ends == FLAT:
-            far = self.strip.width_m / 2.0 + self.margin_m
-        hidden = self.area.difference(self.room.buffer(far))
+        hidden = self.hidden()
         if hidden.area <= self.allowed_m2 + 1e-9:
             return None
         largest = max(polygons(hidden), key=lambda p: p.area, default=hidden)

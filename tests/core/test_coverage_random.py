@@ -7,7 +7,6 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import LineString, MultiPolygon, Polygon, box
-from shapely.geometry.base import BaseGeometry
 
 from geo.coverage import QUICK, NoSweep, Sweep, own_sky, plan
 from geo.routes import OpenSky
@@ -24,7 +23,9 @@ def star(radii: list[float], x: float = 0.0, y: float = 0.0) -> Polygon:
     )
 
 
-def holds(area: Polygon | MultiPolygon, strip: Strip, sky: BaseGeometry | None = None) -> None:
+def holds(
+    area: Polygon | MultiPolygon, strip: Strip, sky: Polygon | MultiPolygon | None = None
+) -> None:
     """Plan, and judge what comes back without asking the planner."""
     open_sky = None if sky is None else OpenSky(sky)
     found = plan(area, strip, sky=open_sky, wanted=WANTED, effort=QUICK)
@@ -76,6 +77,7 @@ def test_random_areas_beside_closed_sky(
     x, y, w, h = closed
     sky = own_sky(area).difference(box(x, y, x + w, y + h)) if not area.is_empty else area
     if not sky.is_empty and area.is_valid:
+        assert isinstance(sky, Polygon | MultiPolygon)
         holds(area, Strip(width_m), sky)
 
 
