@@ -1,7 +1,7 @@
 """Files between patrol and its docks: flight areas given out, media told of."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -25,6 +25,7 @@ from services.patrol.flight_areas import (
 )
 from services.patrol.media import METHOD as MEDIA_METHOD
 from services.patrol.media import media_file
+from services.patrol.policy import patience_s
 
 log = structlog.get_logger(__name__)
 
@@ -44,13 +45,18 @@ class DockFiles:
     ) -> None:
         self._commander, self._conversation = commander, conversation
         self._around, self._area_url = commander.around, area_url
+        self._syncs: dict[str, AreaSync] | None = None
 
     async def run(self) -> None:
         """Tell docks of new areas until cancelled."""
-        around = self._around
         while self._area_url is not None and going_on():
             await self.tell_docks()
-            await around.clock.sleep(around.policy.areas_every_s)
+            await self._around.clock.sleep(self._every_s)
+
+    @property
+    def _every_s(self) -> float:
+        policy, rate = self._around.policy, self._around.clock.rate
+        return patience_s(policy.areas_every_s, policy.areas_every_wall_s, rate)
 
     def file(self) -> AreaFile:
         """Return the file of what is closed now or soon."""
@@ -62,7 +68,7 @@ class DockFiles:
         """Tell each idle dock that has not the newest areas; it may be told again in vain."""
         around, file = self._around, self.file()
         await around.store.docks.keep_areas(file)
-        syncs = await around.store.docks.syncs()
+        syncs = await self._known()
         busy = {f.mission.dock_sn for f in await around.store.open_flights()}
         for dock in self._commander.docks.values():
             sync = syncs.get(dock.sn, AreaSync(dock.sn))
@@ -70,7 +76,7 @@ class DockFiles:
             if dock.sn in busy or not self._idle(dock) or not due(sync, file, at, around.policy):
                 continue
             sync = told(sync, file, at)
-            await around.store.docks.put_sync(sync)
+            await self._put(sync)
             tid = derive("tid", "areas", dock.sn, file.checksum, str(sync.tries))
             result = await self._conversation.ask(
                 dock.sn, UPDATE_METHOD, {}, tid, tid, self._commander.patience.reply_s
@@ -109,10 +115,31 @@ class DockFiles:
             file = media_file(data, at)
             if file is not None:
                 await store.keep_media(file)
-        elif method in (SYNC_METHOD, LOCATION_METHOD) and dock_sn in self._commander.docks:
-            before = (await store.syncs()).get(dock_sn, AreaSync(dock_sn))
+        elif method in (SYNC_METHOD, LOCATION_METHOD) and self._ours(dock_sn):
+            before = (await self._known()).get(dock_sn, AreaSync(dock_sn))
             now = heard(before, method, data, at)
-            if now != before:
-                await store.put_sync(now)
+            if now != before and (method == SYNC_METHOD or self._worth_keeping(before, now, at)):
+                await self._put(now)
             if now.status != before.status:
                 log.info("flight areas", dock=dock_sn, status=now.status, reason=now.reason)
+
+    def _ours(self, dock_sn: str) -> bool:
+        """Each dock's word is kept by the part that commands its drone."""
+        dock = self._commander.docks.get(dock_sn)
+        return dock is not None and self._commander.permits.commands(dock.drone_sn)
+
+    def _worth_keeping(self, before: AreaSync, now: AreaSync, at: datetime) -> bool:
+        """Distances are told every few seconds: kept now and then, and when a border is crossed."""
+        inside = [{d.area_id for d in sync.near if d.inside} for sync in (before, now)]
+        if inside[0] != inside[1] or before.located_at is None:
+            return True
+        return (at - before.located_at).total_seconds() >= self._every_s
+
+    async def _known(self) -> dict[str, AreaSync]:
+        if self._syncs is None:
+            self._syncs = await self._around.store.docks.syncs()
+        return self._syncs
+
+    async def _put(self, sync: AreaSync) -> None:
+        (await self._known())[sync.dock_sn] = sync
+        await self._around.store.docks.put_sync(sync)

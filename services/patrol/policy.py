@@ -60,6 +60,7 @@ class PatrolPolicy:
     busy_wait_limit_s: float = 640.0
     resume_within_s: float = 3600.0
     areas_every_s: float = 20.0
+    areas_every_wall_s: float = 5.0
     areas_wait_s: float = 60.0
     areas_wait_limit_s: float = 1920.0
     home_retry_s: float = 30.0

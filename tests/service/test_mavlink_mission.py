@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gridwing.wayline_cli import wayline
 from runtime.clock import wall_clock
 from services.patrol.mission_items import MissionItem, mission_items
 from services.patrol.mission_link import MissionLink, NoVehicle, upload
@@ -119,6 +121,19 @@ async def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.patrol.mission_link.HEARD_WITHIN_S", 0.3)
     with pytest.raises(NoVehicle, match="no heartbeat of system 1"):
         await upload(MissionLink.load(1), "127.0.0.1", free_port(), ITEMS)
+
+
+async def test_the_command_uploads_a_file_with_its_fence(tmp_path: Path) -> None:
+    port = free_port()
+    plan = Plan(ITEMS, HOME, polygons=keep_out([no_fly(0, 0, 90, 50)]))
+    (tmp_path / "a.plan").write_text(plan_text(plan))
+    args = ["upload", str(tmp_path / "a.plan"), "--listen", f"udp://127.0.0.1:{port}"]
+    async with vehicle(port) as made:
+        done = await asyncio.to_thread(CliRunner().invoke, wayline, args)
+    assert done.exit_code == 0, done.output
+    assert f"mission: {len(ITEMS)} items" in done.output
+    assert "fence: 4 items" in done.output
+    assert [len(made.missions.stored[kind]) for kind in (0, 1)] == [len(ITEMS), 4]
 
 
 def test_items_are_what_pymavlink_packs_and_its_waypoint_file_holds(tmp_path: Path) -> None:

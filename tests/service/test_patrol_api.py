@@ -1,21 +1,28 @@
 """Missions over HTTP: who may see them, call them home, and fetch a wayline."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
+from click.testing import CliRunner
 from fastapi import FastAPI, Request
 
 from domain.events import MissionPlanned
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
 from gridwing.cluster import DatabaseUrls
+from gridwing.wayline_cli import wayline
 from runtime.access import Principal, Role
 from runtime.clock import Clock, wall_clock
 from runtime.database import open_pool
 from runtime.ledger import PostgresLedger
+from runtime.registry import save
 from services.patrol.api import router
 from services.patrol.flight import opened
+from services.patrol.qgc_plan import read_plan
 from services.patrol.sky_api import sky_router
 from services.patrol.sky_desk import SkyDesk
 from services.patrol.sky_rules import load_sky_rules
@@ -218,6 +225,28 @@ async def test_a_wayline_is_given_for_its_key_only(web: Web) -> None:
         answer = await client.get("/api/waylines/m1.kmz", params={"key": wrong})
         assert answer.status_code == 404
     assert (await client.get(f"/api/waylines/m2.kmz?key={other}")).status_code == 404
+
+
+async def test_the_command_line_writes_a_stored_mission_and_the_map(
+    web: Web, database_urls: DatabaseUrls, tmp_path: Path
+) -> None:
+    with psycopg.connect(database_urls.owner) as connection:
+        save(connection, DISTRICT, EPOCH)
+    env = {"DATABASE_URL": database_urls.service}
+
+    async def call(*args: str) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, wayline, list(args), env=env)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    for kind in ("kmz", "plan"):
+        await call("export", "m1", "--format", kind, "--out", str(tmp_path / f"m.{kind}"))
+        assert await call("check", str(tmp_path / f"m.{kind}")) == "no fault\n"
+    plan = read_plan((tmp_path / "m.plan").read_bytes())
+    assert len(plan.polygons) == len(plan.rally) == 1
+    assert plan.home == DISTRICT.docks[0].position
+    told = await call("geojson", "--out", str(tmp_path / "all.geojson"))
+    assert "6 features" in told
 
 
 async def test_what_docks_say_is_told_in_words(web: Web) -> None:
