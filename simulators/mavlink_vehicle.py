@@ -342,10 +342,8 @@ class MavlinkVehicle:
         state, seq = self.mission_state, self.mission_seq
         if state == NO_MISSION and self.flying.airborne and self.flying.mode == WAYLINE:
             state, seq = MISSION_ACTIVE, self.flying.waypoint or 0
-        return "MISSION_CURRENT", {
-            "seq": seq, "total": len(self.missions.items), "mission_state": state,
-            "mission_id": self.missions.opaque_id(0),
-        }  # fmt: skip
+        total = len(self.missions.items)
+        return "MISSION_CURRENT", {"seq": seq, "total": total, "mission_state": state}
 
     def home_position(self) -> Message:
         home = self.options.home
