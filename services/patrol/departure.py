@@ -48,13 +48,15 @@ def flown_path(ground: PatrolGround, mission: Mission, dock: Dock) -> tuple[Poin
 
 
 def timed(path: Sequence[Point3], start_s: float, lasts_s: float) -> tuple[Timed, ...]:
-    """Return a path flown evenly from `start_s` for `lasts_s`."""
+    """Return a path flown evenly from `start_s` for `lasts_s`; one point is a hover."""
     kept = [path[0], *(q for p, q in pairwise(path) if math.dist(p, q) > 0.0)]
+    if len(kept) == 1:
+        return (start_s, *kept[0]), (start_s + lasts_s, *kept[0])
     done, marks = 0.0, [0.0]
     for p, q in pairwise(kept):
         done += math.dist(p, q)
         marks.append(done)
-    pace = lasts_s / done if done > 0.0 else 0.0
+    pace = lasts_s / done
     return tuple(
         (start_s + mark * pace, *point) for mark, point in zip(marks, kept, strict=True)
     )

@@ -42,6 +42,7 @@ _TERMINAL = {
     "timeout": MissionOutcome.FAILED,
     "canceled": MissionOutcome.CANCELLED,
 }
+_MACHINE = "patrol"
 _LOST_WAY = ("wayline_failed", "wayline_cancel")
 
 
@@ -396,6 +397,9 @@ class _Free:
 def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next | _Free:
     """What was ordered comes before what was planned; a drone in a person's hand does only that."""
     ordered, asked_by = flight.ordered, _called_home_by(flight, view)
+    by_a_person = ordered is not None and ordered.by != _MACHINE
+    if view.controlled_by is not None and view.home_asked_by is None and not by_a_person:
+        return None
     if asked_by is not None and flight.carrier_id is None:
         if flight.airborne():
             return None if _homeward(flight) else _home(flight, at, patience, asked_by)

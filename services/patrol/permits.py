@@ -132,10 +132,11 @@ class Permits:
         mission, around = flight.mission, self._around
         rule, rate = around.policy.rules.recall, around.clock.rate
         drone = self._presence.drones[mission.drone_sn]
+        zones = self._zones_soon(at)
         return recall(
             flight,
-            self._situation(flight, at),
-            self._zones_soon(at),
+            self._situation(flight, at, with_path=bool(zones)),
+            zones,
             rule,
             around.policy.rules.policy(drone.model),
             around.ground.terrain,
@@ -189,11 +190,11 @@ class Permits:
         near = [a for a in self._timed() if a.active_between(at, soon)]
         return volumes(near, ground.frame, ground.terrain)
 
-    def _situation(self, flight: Flight, at: datetime) -> Situation:
+    def _situation(self, flight: Flight, at: datetime, *, with_path: bool) -> Situation:
         mission = flight.mission
         dock = self._presence.devices.get(mission.dock_sn)
         drone = self._presence.devices.get(mission.drone_sn)
-        ahead = self._ahead(flight, at)
+        ahead = self._ahead(flight, at) if with_path else ()
         # Never heard by this process: silent since it began to listen.
         heard_at = drone.heard_at if drone is not None else self._since or at
         return Situation(

@@ -197,6 +197,10 @@ def test_another_flight_on_the_same_way_is_waited_for() -> None:
     same = Other("m2", timed(path, 0.0, 180.0))
     found = reasons(GROUND, mission(), DRONE, DOCK, OPEN, (same,), EPOCH)
     assert [r.code for r in found] == ["separation"]
+    hover = Other("m2", timed([path[1]], 0.0, 180.0))
+    assert [r.code for r in reasons(GROUND, mission(), DRONE, DOCK, OPEN, (hover,), EPOCH)] == [
+        "separation"
+    ]
     higher = Other("m2", timed([(x, y, z + 11.0) for x, y, z in path], 0.0, 180.0))
     assert reasons(GROUND, mission(), DRONE, DOCK, OPEN, (higher,), EPOCH) == ()
 
