@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,10 @@ def _planned(path: Path, no_fly: Path | None, crs: str, wish: Wish) -> Planned |
         closed = read_no_fly(no_fly, crs, ground.plane)
     if isinstance(closed, NoSweep):
         return closed
-    return planned(ground, closed, wish, _progress)
+    found = planned(ground, closed, wish, _progress)
+    if isinstance(found, NoSweep) and found.where is not None:
+        return replace(found, where=_degrees(found.where, ground.plane))
+    return found
 
 
 def _progress(line: str) -> None:
@@ -133,6 +137,8 @@ def _collection(found: Planned, wish: Wish, told: dict[str, Any]) -> dict[str, A
 def _refuse(found: NoSweep, as_json: bool) -> None:
     if as_json:
         refused: dict[str, Any] = {"code": found.code, "message": found.message}
+        if found.where is not None:
+            refused["where"] = mapping(found.where)
         click.echo(json.dumps({"refused": refused}, ensure_ascii=False))
     else:
         click.echo(f"gridwing: {found.message}", err=True)

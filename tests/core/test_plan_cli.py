@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from shapely.geometry import shape
+from shapely.geometry import box, mapping, shape
 
-from geo.coverage import coverage_share
+from geo.strip import coverage_share
 from gridwing.plan_cli import plan
 
 RING = [[0, 0], [400, 0], [430, 300], [0, 300], [0, 0]]
@@ -88,3 +88,62 @@ def test_bad_input_is_refused_with_exit_2(
     assert code == 2
     assert found["refused"]["code"] == refused
     assert found["refused"]["message"]
+
+
+def test_a_camera_gives_the_swath(tmp_path: Path) -> None:
+    code, found = planned(
+        tmp_path, DEGREES, "--camera", "M4TD", "--height-agl", "60", "--ends", "footprint",
+        "--quick",
+    )  # fmt: skip
+    assert code == 0
+    assert found["swath_m"] == pytest.approx(60.0 * 9.6 / 6.9 * 0.8, abs=0.01)
+
+
+def test_no_fly_areas_are_flown_round_and_not_asked_for(tmp_path: Path) -> None:
+    closed = box(300, 100, 600, 200)
+    file, out = tmp_path / "closed.geojson", tmp_path / "path.geojson"
+    file.write_text(json.dumps(mapping(closed)))
+    code, found = planned(
+        tmp_path, LOCAL, "--swath", "40", "--crs", "local", "--quick", "--no-fly", str(file),
+        "--out", str(out), "--plot", str(tmp_path / "plan.png"),
+    )  # fmt: skip
+    assert code == 0
+    line = shape(json.loads(out.read_text())["features"][0]["geometry"])
+    asked = shape(LOCAL).difference(closed)
+    assert asked.covers(line)
+    assert coverage_share(asked, list(line.coords), 40.0) >= 0.999
+    assert found["no_fly_m2"] == pytest.approx(shape(LOCAL).area - asked.area, abs=0.1)
+    assert (tmp_path / "plan.png").stat().st_size > 10_000
+
+
+def test_ground_out_of_sight_is_refused_with_the_place(tmp_path: Path) -> None:
+    file = tmp_path / "closed.geojson"
+    file.write_text(json.dumps(mapping(box(250, -10, 330, 400))))
+    code, found = planned(
+        tmp_path, LOCAL, "--swath", "40", "--crs", "local", "--quick", "--no-fly", str(file)
+    )
+    assert code == 2
+    assert found["refused"]["code"] == "not_reachable"
+    assert shape(found["refused"]["where"]).area > 1_000.0
+
+
+def test_each_feature_is_planned_or_refused_by_itself(tmp_path: Path) -> None:
+    features = [
+        {"type": "Feature", "properties": {"name": n}, "geometry": g}
+        for n, g in (("good", DEGREES["geometry"]), ("bad", BOW_TIE), ("none", None))
+    ]
+    code, found = planned(
+        tmp_path, {"type": "FeatureCollection", "features": features}, "--swath", "60", "--quick",
+        "--each", "--plot", str(tmp_path / "sheet.png"),
+    )  # fmt: skip
+    assert code == 0
+    assert [r["name"] for r in found["each"]] == ["good", "bad", "none"]
+    assert found["totals"]["planned"] == 1
+    assert found["totals"]["refused"] == {"invalid_area": 1, "not_a_polygon": 1}
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_the_same_seed_gives_the_same_plan(tmp_path: Path) -> None:
+    options = ("--swath", "50", "--quick", "--seed", "7")
+    one, two = (planned(tmp_path, DEGREES, *options)[1] for _ in range(2))
+    assert {**one, "seconds": 0} == {**two, "seconds": 0}
