@@ -51,7 +51,7 @@ _USUAL_WIDTHS2 = 130.0
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is searched, in moves for an area of 130 squared widths; larger areas get more."""
+    """How much is searched, in moves for 130 squared widths without holes; more for more."""
 
     first_cells: float
     last_cells: float
@@ -67,8 +67,8 @@ class Effort:
 
 
 QUICK = Effort(20.0, 28.0, (0.95, 0.98), 2, 8_000, 1, 60_000, 0, 4, 6_000)
-BEST = Effort(24.0, 40.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 160_000, 500_000, 5, 40_000)
-_PATIENT, _MOST_PATIENT = 1.5, 4.0
+BEST = Effort(24.0, 40.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 160_000, 650_000, 5, 40_000)
+_PATIENT, _MOST_PATIENT, _PER_HOLE = 1.5, 4.0, 0.2
 # A second is dearer than its metres of cruise where every corner costs one, so what is missing must
 # be dearer too.
 _MOST_BIAS = 0.6
@@ -298,7 +298,9 @@ class _Planner:
 
     def _moves(self, usual: int) -> int:
         size = self.area.area / self.strip.width_m**2 / _USUAL_WIDTHS2
-        return int(usual * max(0.15, min(size, max(_PATIENT, min(_MOST_PATIENT, size / 6.0)))))
+        holes = sum(len(p.interiors) for p in polygons(self.area))
+        most = max(_PATIENT, min(_MOST_PATIENT, size / 6.0))
+        return int(usual * max(0.15, min(size, most)) * (1.0 + min(1.0, _PER_HOLE * holes)))
 
     def _starts(self) -> list[list[Point]]:
         width = self.strip.width_m

@@ -64,13 +64,16 @@ def _measure(feature: dict[str, Any], quick: bool) -> dict[str, Any]:
     footprint = _timed(area, Strip(given["swath_m"], FOOTPRINT), WANTED, LENGTH, effort)
     rows = {k: r for k, r in given["fields2cover"].items() if r["coverage"] >= ROWS_LEAST}
     peer_s, peer = min((flight_time_s(r["path"], FlightModel()), k) for k, r in rows.items())
+    shortest = min(rows, key=lambda k: float(rows[k]["length_m"]))
+    beside = _beside(area, strip, rows, effort)
     same = _timed(area, strip, min(rows[peer]["coverage"], _WHOLE), TIME, effort)
     return {
         "name": given["name"],
         "flat": _ratio(short, bound_m) | {"time_s": _or_none(fast, "time_s", 1), **_took(short)},
         "footprint": _ratio(footprint, bound_m),
-        "vs_f2c": _beside(area, strip, rows, effort),
+        "vs_f2c": beside,
         "_quick": _ratio(brief, bound_m) | _took(brief),
+        "_beside_shortest": next(b["ours_over_f2c"] for b in beside if b["row"] == shortest),
         "_time_same": _share_of(same, peer_s),
         "_time_full": _share_of(fast, peer_s),
         "_covered": [f[0].coverage for f in (short, fast, footprint) if isinstance(f[0], Sweep)],
@@ -131,12 +134,7 @@ def _beside(
 def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     flat = [r["flat"] for r in rows if r["flat"]["ratio"] is not None]
     beside = [v["ours_over_f2c"] for r in rows for v in r["vs_f2c"]]
-    # The best row of a polygon: the shortest, each at its own coverage.
-    best = [
-        max(v["ours_over_f2c"] for v in r["vs_f2c"])
-        for r in rows
-        if r["vs_f2c"] and all(v["ours_over_f2c"] is not None for v in r["vs_f2c"])
-    ]
+    best = [r["_beside_shortest"] for r in rows if r["_beside_shortest"] is not None]
     return {
         "solved": len(flat),
         "of": len(rows),
