@@ -89,6 +89,11 @@ class Mission:
     resumes_id: str | None = None
     break_point: BreakPoint | None = None
 
+    @property
+    def by_wayline(self) -> bool:
+        """Tell whether it is flown as a wayline, as patrols are, or straight to a single point."""
+        return len(self.wayline.waypoints) > 1
+
 
 class LookOutcome(StrEnum):
     CONFIRMED = "confirmed"

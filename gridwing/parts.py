@@ -223,6 +223,7 @@ async def patrol(settings: Settings) -> None:
                     slot=settings.slot,
                     terrain=terrain,
                     area_url=area_url,
+                    think=asyncio.to_thread,
                 )
             )
 

@@ -12,10 +12,10 @@ from domain.codec import instant_text
 from domain.ids import derive
 from domain.mission import BreakPoint, Mission, MissionOutcome, MissionPurpose
 from geo.routes import Point
+from services.patrol.demand import CellVisits
 from services.patrol.dock_codes import RESUMABLE
 from services.patrol.flight import Flight
 from services.patrol.plan import PatrolGround
-from services.patrol.schedule import CellVisits
 
 LEAST_LEFT_SHARE = 0.1
 """What is less than this is not worth a sortie of its own."""

@@ -80,7 +80,7 @@ class Commander:
         self.docks, self.drones = self.presence.docks, self.presence.drones
         self.wake = asyncio.Event()
         self._conversation = conversation
-        self._spawn = spawn
+        self.spawn = spawn
         self._in_flight: set[str] = set()
         self._ended_at: dict[str, datetime] = {}
         self._refused: dict[str, tuple[int, datetime]] = {}
@@ -176,7 +176,9 @@ class Commander:
         news = flight.progressed_at or flight.changed_at
         if target is None or now is None or now.position is None:
             return False
-        if (at - news).total_seconds() < _FRESH_NEWS_S:
+        # A wayline's dock tells of waypoints, not of targets.
+        told = not flight.mission.by_wayline
+        if told and (at - news).total_seconds() < _FRESH_NEWS_S:
             return False
         local = self.around.ground.local
         apart_m = math.dist(local(now.position), local(target))
@@ -277,7 +279,7 @@ class Commander:
         if not committed:
             self._in_flight.discard(tid)
             return
-        self._spawn(self._send(mission, step, tid, file, at))
+        self.spawn(self._send(mission, step, tid, file, at))
 
     async def _commit_intent(self, wish: Wish, tid: str, at: datetime) -> bool:
         """Append the intent under the lease and the sky as they stand in its own transaction."""

@@ -1,4 +1,8 @@
-"""Who looks at a target: the idle dock that is there soonest, else a patrol turned aside."""
+"""Who looks at a target: the drone that is there soonest with battery to look and come home.
+
+Legs go round closed airspace. A docked drone flies such a way as a wayline; a patrol turned aside
+is given a single point to fly to, so only a straight and open leg there and back will do for it.
+"""
 
 import math
 from collections.abc import Sequence
@@ -28,13 +32,23 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The drone that goes. `resumes` tells whether its patrol can be finished afterwards."""
+    """The drone that goes, by `there` and home by `back` (local metres, both ends included).
+    `resumes` tells whether its patrol can be finished afterwards; `busy_s` is how long it is away
+    from now on."""
 
     candidate: Candidate
     eta_s: float
     after_pct: float
     resumes: bool
     reason: str
+    why: str
+    there: tuple[Point, ...]
+    back: tuple[Point, ...]
+    busy_s: float
+
+    @property
+    def straight(self) -> bool:
+        return len(self.there) == 2 and len(self.back) == 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +65,104 @@ class _Judged:
     after_pct: float
     resumes: bool
     against: str | None
+    there: tuple[Point, ...] = ()
+    back: tuple[Point, ...] = ()
+    busy_s: float = 0.0
+
+
+_AGAINST = {
+    "below_reserve": "lands below reserve",
+    "closed_airspace_between": "would cross closed airspace",
+    "docked_first": "is on patrol, which this look may not interrupt yet",
+}
 
 
 def choose(
-    ground: PatrolGround, target: Point, candidates: Sequence[Candidate], look_s: float
+    ground: PatrolGround,
+    target: Point,
+    candidates: Sequence[Candidate],
+    look_s: float,
+    *,
+    docked_first: bool = False,
 ) -> Choice | NoDrone:
-    """Return who looks at `target` for `look_s` seconds, docked drones before patrols.
+    """Return who looks at `target` for `look_s` seconds: who is there soonest, or the soonest of
+    the docked ones where patrols should be spared.
 
-    Among equals the soonest goes. The reason is made of codes and figures for the screens:
-    `eta_s=84 battery_pct=61 after_pct=38 sooner=<drone>:<code>`.
+    The reason is made of codes and figures for the screens
+    (`eta_s=84 battery_pct=61 after_pct=38 sooner=<drone>:<code>`), `why` says the same in words.
     """
-    judged = [_judge(ground, target, c, look_s) for c in candidates]
-    able = [j for j in judged if j.against is None]
-    if not able:
+    best: _Judged | None = None
+    judged = []
+
+    def drawn(candidate: Candidate) -> tuple[bool, float, str]:
+        spared = docked_first and candidate.patrol_id is not None
+        return (spared, _least_eta_s(target, candidate), candidate.drone.sn)
+
+    for candidate in sorted(candidates, key=drawn):
+        spared, least_s, _ = drawn(candidate)
+        # Nobody gets there faster than straight.
+        if best is not None and least_s >= best.eta_s:
+            continue
+        now = _judge(ground, target, candidate, look_s)
+        judged.append(now)
+        # Spared ones come last: they are chosen only where no other could.
+        better = best is None or (now.eta_s < best.eta_s and spared == drawn(best.candidate)[0])
+        if now.against is None and better:
+            best = now
+    if best is None:
         return NoDrone(tuple((j.candidate.drone.sn, j.against or "") for j in judged))
-    best = min(
-        able,
-        key=lambda j: (j.candidate.patrol_id is not None, j.eta_s, j.candidate.drone.sn),
+    sooner = sorted(
+        (j for j in judged if j.eta_s < best.eta_s and j is not best),
+        key=lambda j: (j.eta_s, j.candidate.drone.sn),
     )
-    sooner = [
-        f"sooner={j.candidate.drone.sn}:{j.against or 'on_patrol'}"
-        for j in judged
-        if j.eta_s < best.eta_s and j is not best
-    ]
+    codes = [f"sooner={j.candidate.drone.sn}:{j.against or 'on_patrol'}" for j in sooner]
     figures = (
         f"eta_s={best.eta_s:.0f} battery_pct={best.candidate.battery_pct:.0f} "
         f"after_pct={best.after_pct:.0f}"
     )
     return Choice(
-        best.candidate, best.eta_s, best.after_pct, best.resumes, " ".join([figures, *sooner])
+        best.candidate,
+        best.eta_s,
+        best.after_pct,
+        best.resumes,
+        " ".join([figures, *codes]),
+        _in_words(best, sooner),
+        best.there,
+        best.back,
+        best.busy_s,
     )
+
+
+def _least_eta_s(target: Point, candidate: Candidate) -> float:
+    off_ground_s = _TAKE_OFF_S if candidate.patrol_id is None else 0.0
+    return off_ground_s + math.dist(candidate.here, target) / candidate.drone.cruise_m_s
+
+
+def _in_words(best: _Judged, sooner: Sequence[_Judged]) -> str:
+    candidate = best.candidate
+    told = (
+        f"why: eta {best.eta_s:.0f} s, battery {candidate.battery_pct:.0f} % → "
+        f"{best.after_pct:.0f} % at dock {candidate.dock_sn}"
+    )
+    for other in sooner:
+        gains_s = best.eta_s - other.eta_s
+        against = _AGAINST[other.against or "docked_first"]
+        told += f"; drone {other.candidate.drone.sn} would be {gains_s:.0f} s sooner but {against}"
+    return told
 
 
 def _judge(ground: PatrolGround, target: Point, candidate: Candidate, look_s: float) -> _Judged:
     policy, drone = ground.policy, candidate.drone
     model = FlightModel(drone.cruise_m_s, policy.accel_m_s2, policy.corner_cut_m)
-    there_s = _leg_s(candidate.here, target, model)
-    home_s = _leg_s(target, candidate.home, model)
     docked = candidate.patrol_id is None
-    eta_s = there_s + (_TAKE_OFF_S if docked else 0.0)
+    there = ground.look_ways.way(candidate.here, target)
+    back = ground.look_ways.way(target, candidate.home)
+    straight = there is not None and back is not None and len(there) == len(back) == 2
+    against = None
+    if there is None or back is None or not (docked or straight):
+        against = "closed_airspace_between"
+        there, back = (candidate.here, target), (target, candidate.home)
+    there_s, home_s = _way_s(there, model), _way_s(back, model)
     look_trip_s = there_s + look_s + home_s
     finish_s = there_s * 2.0 + look_s + candidate.remaining_s
     airtime = airtime_s(drone, candidate.battery_pct, policy)
@@ -97,16 +170,19 @@ def _judge(ground: PatrolGround, target: Point, candidate: Candidate, look_s: fl
     spent_s = finish_s if resumes else look_trip_s
     used_pct = 100.0 * spent_s * policy.time_margin / drone.endurance_s
     used_pct += 100.0 * policy.climb_and_land_s / drone.endurance_s
-    clear = ground.straight_is_clear(candidate.here, target) and ground.straight_is_clear(
-        target, candidate.home
-    )
-    against = None
-    if not clear:
-        against = "closed_airspace_between"
-    elif look_trip_s > airtime:
+    if against is None and look_trip_s > airtime:
         against = "below_reserve"
-    return _Judged(candidate, eta_s, candidate.battery_pct - used_pct, resumes, against)
+    return _Judged(
+        candidate,
+        there_s + (_TAKE_OFF_S if docked else 0.0),
+        candidate.battery_pct - used_pct,
+        resumes,
+        against,
+        there,
+        back,
+        spent_s + policy.climb_and_land_s,
+    )
 
 
-def _leg_s(a: Point, b: Point, model: FlightModel) -> float:
-    return flight_time_s([a, b], model) if math.dist(a, b) > 0.1 else 0.0
+def _way_s(way: Sequence[Point], model: FlightModel) -> float:
+    return flight_time_s(way, model) if math.dist(way[0], way[-1]) > 0.1 else 0.0

@@ -387,6 +387,8 @@ def decide(flight: Flight, view: View, at: datetime, patience: Patience) -> Next
         return _patrol(flight, view, at, patience)
     if flight.carrier_id is not None:
         return _carried_look(flight, view, at, patience)
+    if flight.mission.by_wayline:
+        return _wayline_look(flight, view)
     return _look(flight, view, at, patience)
 
 
@@ -505,6 +507,16 @@ def _back_to_wayline(flight: Flight, look: Flight | None) -> Step:
     arrived = look is not None and look.status in ("wayline_ok", *_LOST_WAY)
     stopped = flight.since_diversion(Step.FLY_TO_POINT_STOP) is not None
     return Step.FLY_TO_POINT_STOP if under_way and not (arrived or stopped) else Step.RECOVERY
+
+
+def _wayline_look(flight: Flight, view: View) -> Next:
+    """A look whose way bends is a wayline: it circles over the target and comes home by itself."""
+    if flight.state is MissionState.PLANNED:
+        return Intend(Step.PREPARE)
+    if flight.state is MissionState.PREPARED:
+        return Intend(Step.EXECUTE)
+    begins = flight.look_started_at is None and view.over_target and flight.airborne()
+    return StartLook() if begins else None
 
 
 def _look(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:

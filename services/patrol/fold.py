@@ -117,10 +117,10 @@ class Fold:
         await self._store.put(tx, opened(event, at, carrier_id), file)
 
     def wayline_file(self, mission: Mission) -> bytes | None:
-        """Return the KMZ of a patrol; looks carry none."""
+        """Return the KMZ of a patrol, or of a look that flies round something; others need none."""
         drone = self._drones.get(mission.drone_sn)
         frame = airframe(drone.model) if drone is not None else None
-        if mission.purpose is not MissionPurpose.PATROL or drone is None or frame is None:
+        if not mission.by_wayline or drone is None or frame is None:
             return None
         policy = self._policy
         model = FlightModel(drone.cruise_m_s, policy.accel_m_s2, policy.corner_cut_m)

@@ -13,11 +13,11 @@ from functools import partial
 import structlog
 
 from domain.codec import instant_text
-from domain.device import Dock, Drone
+from domain.device import Dock
 from domain.district import District
 from domain.events import MissionDiverted, MissionPlanned
 from domain.ids import derive
-from domain.mission import Mission, MissionPurpose, MissionState, Wayline, Waypoint
+from domain.mission import Mission, MissionPurpose, MissionState
 from geo.terrain import Terrain
 from runtime.bus import Bus
 from runtime.clock import Clock
@@ -29,17 +29,22 @@ from services.patrol import divert, schedule
 from services.patrol.break_point import rest_s, resumed
 from services.patrol.commander import Commander, remaining_s
 from services.patrol.conversation import Conversation
+from services.patrol.demand import CellVisits
 from services.patrol.dock_files import DockFiles
 from services.patrol.dock_state import heard
 from services.patrol.flight import Flight, Order, Step, touched
 from services.patrol.fold import Fold
 from services.patrol.gate import airtime_s, refusals
+from services.patrol.look_way import look_wayline
 from services.patrol.looks import WantedLook, in_order, may_divert
-from services.patrol.plan import PatrolGround, Sortie, wayline
+from services.patrol.plan import PatrolGround, sortie_of, wayline
 from services.patrol.policy import PatrolPolicy, patience_s
+from services.patrol.repair import repaired
+from services.patrol.schedule import Standing, Wanted
 from services.patrol.sky import STREAMS
 from services.patrol.store import DroneTakenError, PatrolStore
-from services.patrol.surroundings import Surroundings
+from services.patrol.surroundings import Surroundings, Think, at_once
+from services.patrol.timetable import NoPlan, PlannedSortie, Timetable
 from services.patrol.wpml import airframe
 from services.patrol.wpml_check import check
 
@@ -61,13 +66,15 @@ async def run(
     slot: str = "0",
     terrain: Terrain | None = None,
     area_url: Callable[[str], str] | None = None,
+    think: Think = at_once,
 ) -> None:
     """Run until cancelled. `wayline_url` gives the address of a mission's KMZ for its dock,
     `area_url` that of a file of flight areas; `slot` names this part among several: each drone is
-    commanded by one of them."""
+    commanded by one of them; `think` runs what takes long: at once, as virtual time needs it, or
+    in a thread."""
     fold = Fold(store, district, policy)
     ground = PatrolGround(district, policy, terrain)
-    around = Surroundings(ledger, store, fold, ground, clock, policy, wayline_url, slot)
+    around = Surroundings(ledger, store, fold, ground, clock, policy, wayline_url, slot, think)
     async with asyncio.TaskGroup() as tasks:
         conversation = Conversation(bus, clock, policy.late_replies_limit)
         commander = Commander(around, conversation, tasks.create_task)
@@ -138,6 +145,11 @@ class Planner:
         self._commander = commander
         self._around = commander.around
         self._planned_at: datetime | None = None
+        self._timetable: Timetable | None = None
+        self._made_at: datetime | None = None
+        self._planning = False
+        self._known: object = None
+        self._ground = commander.around.ground
         self._said: dict[str, str] = {}
 
     async def give_looks(self) -> None:
@@ -153,59 +165,130 @@ class Planner:
             candidates = self._idle(flights, at)
             if may_divert(look, at, around.policy):
                 candidates += self._airborne(flights, at)
+            confirms = look.purpose is MissionPurpose.CONFIRM
             # Most looks are judged well before their limit; the reserve covers the others.
             look_s = self._commander.patience.look_s * around.policy.look_budget_share
-            choice = divert.choose(around.ground, target, candidates, look_s)
+            choice = divert.choose(
+                around.ground, target, candidates, look_s, docked_first=not confirms
+            )
             if isinstance(choice, divert.NoDrone):
                 self._say(look.look_id, " ".join(f"{sn}:{why}" for sn, why in choice.reasons))
                 continue
             await self._plan_look(look, choice, flights, at)
 
     async def send_patrols(self) -> None:
-        """Give the idle dock that is ready the most neglected cells; one dock each interval."""
+        """Send off what the timetable has due; it is made anew when old, or when it fits no more.
+
+        The leg in the air stays: open flights are given to the plan as they are.
+        """
         around, at = self._around, self._around.clock.now()
         waited = self._planned_at
-        if waited is not None and (at - waited).total_seconds() < around.policy.plan_every_s:
+        resting = waited is not None and (at - waited).total_seconds() < around.policy.plan_every_s
+        if resting or self._planning:
             return
         self._planned_at = at
         flights = await around.store.open_flights()
-        visits = None
-        for candidate in self._idle(flights, at):
-            dock = self._commander.docks[candidate.dock_sn]
-            if not self._commander.rested(dock.sn, at):
-                continue
-            # Long sorties waste less on the way; a drone that charges is kept for looks.
-            if candidate.battery_pct < around.policy.patrol_battery_pct:
-                self._say(dock.sn, "charging")
-                continue
-            if airframe(candidate.drone.model) is None:
-                self._say(dock.sn, f"model_unknown:{candidate.drone.model}")
-                continue
-            visits = visits if visits is not None else await around.store.visits()
-            taken = {
-                code
-                for f in flights
-                for code in f.mission.cell_codes
-                if code not in f.released_cells
-            }
-            rest = await self._rest_of(dock, candidate, visits, taken, at)
-            if rest is not None:
-                await self._commit(rest, None, None, at)
-                return
-            flown = schedule.choose(
-                around.ground, dock, candidate.drone, candidate.battery_pct, visits, taken, at
-            )
-            if isinstance(flown, schedule.NoSortie):
-                self._say(dock.sn, flown.reason)
-                continue
-            await self._plan_patrol(dock, candidate.drone, flown, at)
+        ready = [c for c in self._idle(flights, at) if self._may_patrol(c, at)]
+        fleet = self._standings(flights, {c.dock_sn for c in ready}, at)
+        # A dock that is ready flies by a plan that knows what its last flight has seen.
+        known = (
+            {f.mission.mission_id: f.state for f in flights},
+            {s.dock.sn: s.refused for s in fleet},
+            {c.dock_sn for c in ready},
+        )
+        sky_changed = self._ground is not around.ground
+        table = self._timetable
+        old = self._made_at is None or (
+            (at - self._made_at).total_seconds() >= around.policy.replan_s
+        )
+        if old or sky_changed or (ready and known != self._known):
+            self._ground = around.ground
+            self._known, self._made_at, self._planning = known, at, True
+            wanted = Wanted(await around.store.visits(), _in_air_s(flights), {})
+            self._commander.spawn(self._replan(fleet, wanted, at))
             return
+        for candidate in ready:
+            if await self._take_up(candidate, flights, at):
+                continue
+            sortie = (
+                schedule.due(table, candidate.dock_sn, at, around.policy.leave_early_s)
+                if table is not None
+                else None
+            )
+            if table is None or sortie is None:
+                continue
+            if await self._plan_patrol(candidate, sortie, at):
+                table = self._timetable = schedule.without(table, sortie)
+
+    async def _take_up(
+        self, candidate: divert.Candidate, flights: Sequence[Flight], at: datetime
+    ) -> bool:
+        """Fly the rest of a patrol that had to come home, where that is what the dock can do."""
+        dock, visits = self._commander.docks[candidate.dock_sn], await self._around.store.visits()
+        rest = await self._rest_of(dock, candidate, visits, _in_air_s(flights), at)
+        return rest is not None and await self._commit(rest, None, None, at)
+
+    def _may_patrol(self, candidate: divert.Candidate, at: datetime) -> bool:
+        """Long sorties waste less on the way; a drone that charges is kept for looks."""
+        if not self._commander.rested(candidate.dock_sn, at):
+            return False
+        if candidate.battery_pct < self._around.policy.patrol_battery_pct:
+            self._say(candidate.dock_sn, "charging")
+            return False
+        if airframe(candidate.drone.model) is None:
+            self._say(candidate.dock_sn, f"model_unknown:{candidate.drone.model}")
+            return False
+        return True
+
+    async def _replan(self, fleet: Sequence[Standing], wanted: Wanted, at: datetime) -> None:
+        around = self._around
+        made = await around.think(partial(schedule.plan, around.ground, fleet, wanted, at))
+        self._planning, self._planned_at = False, None
+        self._commander.wake.set()
+        if isinstance(made, NoPlan):
+            self._timetable = None
+            self._say("plan", f"{made.code}: {made.message}")
+            return
+        self._timetable = made
+        log.info(
+            "planned",
+            sorties=len(made.sorties),
+            worst_idleness=round(made.worst_idleness, 2),
+            lower_bound=round(made.lower_bound, 2),
+        )
+
+    def _standings(
+        self, flights: Sequence[Flight], ready: set[str], at: datetime
+    ) -> list[Standing]:
+        commander, policy = self._commander, self._around.policy
+        flying = {f.mission.drone_sn: f for f in flights}
+        found = []
+        for dock in commander.docks.values():
+            drone = commander.drones.get(dock.drone_sn)
+            if drone is None or airframe(drone.model) is None:
+                continue
+            stand = commander.stand(dock)
+            battery = stand.battery_pct()
+            flight = flying.get(drone.sn)
+            if flight is not None:
+                busy_s = max(1.0, remaining_s(flight)) + policy.climb_and_land_s
+                used_pct = 100.0 * busy_s * policy.time_margin / drone.endurance_s
+                left = None if battery is None else max(drone.reserve_pct, battery - used_pct)
+                found.append(Standing(dock, drone, left, busy_s))
+                continue
+            against = refusals(stand, at, commander.stale_s, policy)
+            # What a dock waits for by charging is part of the plan.
+            why = tuple(r.code for r in against if r.code != "battery_low")
+            charged = (battery or 0.0) >= policy.patrol_battery_pct
+            busy_s = policy.rest_s if charged and dock.sn not in ready else 0.0
+            found.append(Standing(dock, drone, battery, busy_s, why))
+        return found
 
     async def _rest_of(
         self,
         dock: Dock,
         candidate: divert.Candidate,
-        visits: Mapping[str, schedule.CellVisits],
+        visits: Mapping[str, CellVisits],
         taken: Collection[str],
         at: datetime,
     ) -> Mission | None:
@@ -290,12 +373,9 @@ class Planner:
         flights: Sequence[Flight],
         at: datetime,
     ) -> None:
-        candidate, policy = choice.candidate, self._around.policy
-        ground = self._around.ground
+        candidate, around = choice.candidate, self._around
         dock = self._commander.docks[candidate.dock_sn]
-        target = ground.local(look.target)
-        height_m = ground.height_rel_m(dock, target, policy.look_height_agl_m)
-        point = Waypoint(look.target, height_m, candidate.drone.cruise_m_s)
+        look_s = self._commander.patience.look_s * around.policy.look_budget_share
         mission = Mission(
             mission_id=look.mission_id(),
             purpose=look.purpose,
@@ -303,7 +383,7 @@ class Planner:
             drone_sn=candidate.drone.sn,
             planned_at=at,
             cell_codes=(),
-            wayline=Wayline((point,), 0.0, round(choice.eta_s, 1)),
+            wayline=look_wayline(around.ground, dock, choice, look_s),
             incident_id=look.incident_id,
             hazard_id=look.hazard_id,
             target=look.target,
@@ -311,13 +391,43 @@ class Planner:
             kind=look.kind,
         )
         carrier = next((f for f in flights if f.mission.mission_id == candidate.patrol_id), None)
-        await self._commit(mission, carrier, choice, at)
+        if await self._commit(mission, carrier, choice, at):
+            log.info("look given", mission=mission.mission_id, why=choice.why)
+            self._repair(choice, carrier, at)
 
-    async def _plan_patrol(self, dock: Dock, drone: Drone, flown: Sortie, at: datetime) -> None:
+    def _repair(self, choice: divert.Choice, carrier: Flight | None, at: datetime) -> None:
+        """Mend the timetable at once for the drone that is away; the next plan is made soon."""
+        table, around = self._timetable, self._around
+        self._made_at = None
+        if table is None:
+            return
+        flights = [carrier] if carrier is not None else []
+        ahead = () if choice.resumes or carrier is None else cells_ahead(carrier)
+        fleet = schedule.docked(around.ground, self._standings(flights, set(), at))
+        if choice.candidate.drone.sn not in fleet:
+            return
+        mended = repaired(
+            table,
+            fleet,
+            around.ground.ways,
+            schedule.rules(around.ground),
+            drone_sn=choice.candidate.drone.sn,
+            now_s=(at - table.made_at).total_seconds(),
+            busy_s=choice.busy_s,
+            released=schedule.visits_of(around.ground, choice.candidate.drone, ahead),
+        )
+        self._timetable = mended.timetable
+        log.info("repaired", moved=len(mended.moved), dropped=len(mended.dropped))
+
+    async def _plan_patrol(
+        self, candidate: divert.Candidate, planned: PlannedSortie, at: datetime
+    ) -> bool:
+        drone = candidate.drone
+        flown = sortie_of(self._around.ground, drone, planned)
         mission = Mission(
-            mission_id=derive("mission", "patrol", dock.sn, instant_text(at)),
+            mission_id=derive("mission", "patrol", candidate.dock_sn, instant_text(at)),
             purpose=MissionPurpose.PATROL,
-            dock_sn=dock.sn,
+            dock_sn=candidate.dock_sn,
             drone_sn=drone.sn,
             planned_at=at,
             cell_codes=flown.cell_codes,
@@ -327,13 +437,13 @@ class Planner:
         # No file leaves here that a dock would refuse.
         faults = check(self._around.fold.wayline_file(mission) or b"")
         if faults:
-            self._say(dock.sn, f"wayline_refused:{faults[0]}")
-            return
-        await self._commit(mission, None, None, at)
+            self._say(candidate.dock_sn, f"wayline_refused:{faults[0]}")
+            return False
+        return await self._commit(mission, None, None, at)
 
     async def _commit(
         self, mission: Mission, carrier: Flight | None, choice: divert.Choice | None, at: datetime
-    ) -> None:
+    ) -> bool:
         """Append the plan, and the diversion it needs, in one transaction; a drone taken or a
         flight moved on meanwhile leaves nothing behind. What could not take off is not planned."""
         around = self._around
@@ -343,7 +453,7 @@ class Planner:
             why = permits.take_off(mission, others, at)
             if why:
                 self._say(mission.dock_sn, " ".join(f"{r.code}: {r.cure};" for r in why))
-                return
+                return False
         try:
             async with around.ledger.transaction() as tx:
                 if carrier is not None and choice is not None:
@@ -364,7 +474,7 @@ class Planner:
                 await around.fold.event(tx, planned, at, 1)
         except (VersionConflict, DroneTakenError) as refusal:
             log.info("plan dropped", mission=mission.mission_id, why=repr(refusal))
-            return
+            return False
         self._said.pop(mission.dock_sn, None)
         self._commander.wake.set()
         log.info(
@@ -376,6 +486,17 @@ class Planner:
             flight_s=mission.wayline.flight_time_s,
             why=mission.reason,
         )
+        return True
+
+
+def _in_air_s(flights: Sequence[Flight]) -> dict[str, float]:
+    """Return the cells open flights will see, with the seconds until they are home."""
+    return {
+        code: remaining_s(f)
+        for f in flights
+        for code in f.mission.cell_codes
+        if code not in f.released_cells
+    }
 
 
 def cells_ahead(flight: Flight) -> tuple[str, ...]:

@@ -18,9 +18,13 @@ from geo.routes import FlightModel, Point, flight_time_s, length_m
 from geo.shapes import local_geometry
 from geo.terrain import FlatTerrain, Terrain
 from services.patrol.policy import PatrolPolicy
+from services.patrol.timetable import PlannedSortie
+from services.patrol.ways import Ways
 
 _LEFT_OUT_SHARE = 0.001
 _APART_M = 0.5
+_GUESS = 1.3
+"""Seconds of a sweep over those of its strip alone, as seen on cells of a few lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,10 @@ class PatrolGround:
         extent = shapely.union_all([docks, *map(shapely.envelope, self.cells.values())])
         self.closed = closed_ground(self.volumes, policy.height_agl_m, policy.sky)
         self.sky = open_sky(extent, self.closed)
-        # A look is flown lower, and on straight legs.
-        self.look_closed = closed_ground(self.volumes, policy.look_height_agl_m, policy.sky)
+        self.ways = Ways(self.sky)
+        # A look is flown lower.
+        look_closed = closed_ground(self.volumes, policy.look_height_agl_m, policy.sky)
+        self.look_ways = Ways(open_sky(extent, look_closed))
         self._paths: dict[tuple[str, int, float, float], CellPath | NoSweep] = {}
 
     def local(self, position: Position) -> Point:
@@ -97,10 +103,6 @@ class PatrolGround:
         policy = self.policy
         return FlightModel(drone.cruise_m_s, policy.accel_m_s2, policy.corner_cut_m)
 
-    def straight_is_clear(self, a: Point, b: Point) -> bool:
-        """Tell whether the straight leg of a look keeps clear of closed airspace."""
-        return not self.look_closed.intersects(shapely.LineString([a, b]))
-
     def swath_m(self, drone: Drone) -> float:
         """Return the spacing of a drone's lines."""
         return swath_m(self.policy.height_agl_m, drone.hfov_deg, self.policy.overlap)
@@ -117,6 +119,23 @@ class PatrolGround:
             self._paths[key] = self._sweep(code, portion, drone)
         return self._paths[key]
 
+    def is_swept(self, code: str, portion: int, drone: Drone) -> bool:
+        """Tell whether a portion's sweep has been worked out; that takes a while each."""
+        return (code, portion, drone.hfov_deg, drone.cruise_m_s) in self._paths
+
+    def middle(self, code: str) -> Point | None:
+        """Return a point of a cell that may be flown over, or None where it is all closed."""
+        area = self.cells[code].difference(self.closed)
+        if area.area <= 1.0:
+            return None
+        point = area.representative_point()
+        return (point.x, point.y)
+
+    def guessed_s(self, code: str, drone: Drone) -> float:
+        """Return about how long a portion's sweep takes, before it is worked out."""
+        area = float(self.cells[code].difference(self.closed).area) / self.portions(code, drone)
+        return _GUESS * area / self.swath_m(drone) / drone.cruise_m_s
+
     def _sweep(self, code: str, portion: int, drone: Drone) -> CellPath | NoSweep:
         whole = _portion(self.cells[code], portion, self.portions(code, drone))
         area = whole.difference(self.closed)
@@ -129,6 +148,7 @@ class PatrolGround:
             sky=self.sky,
             wanted=self.policy.coverage_wanted,
             model=self.model(drone),
+            effort=self.policy.sweep_effort,
         )
         if isinstance(found, NoSweep):
             return found
@@ -163,33 +183,19 @@ def _portion(shape: Polygon | MultiPolygon, portion: int, of: int) -> Polygon | 
     return _areas_only(shape.intersection(band))
 
 
-def sortie(ground: PatrolGround, dock: Dock, drone: Drone, cells: Sequence[CellPath]) -> Sortie:
-    """Join the cells' sweeps, nearest next, from the dock and back to it round closed airspace.
-
-    A cell whose sweep cannot be reached from here is left out of the sortie.
-    """
-    home = ground.docks[dock.sn]
-    path: list[Point] = [home]
-    marks: list[str | None] = [None]
-    left, flown = list(cells), []
-    while left:
-        cell, points = min(
-            ((c, p) for c in left for p in (c.path, c.path[::-1])),
-            key=lambda pair: (math.dist(path[-1], pair[1][0]), pair[0].code),
-        )
-        left.remove(cell)
-        way = ground.sky.way(path[-1], points[0])
-        if way is None:
-            continue
-        marks += [None] * (len(way) - 2) + [cell.code] * len(points)
-        path += way[1:-1] + list(points)
-        flown.append(cell.code)
-    back = ground.sky.way(path[-1], home) or [path[-1]]
-    path += back[1:]
-    marks += [None] * (len(back) - 1)
+def sortie_of(ground: PatrolGround, drone: Drone, planned: PlannedSortie) -> Sortie:
+    """Join a planned sortie's ways and sweeps into one path, each point marked with its cell."""
+    path: list[Point] = list(planned.ways[0])
+    marks: list[str | None] = [None] * len(path)
+    for visit, way in zip(planned.visits, planned.ways[1:], strict=True):
+        path += visit.path[1:]
+        marks[-1] = visit.cell_code
+        marks += [visit.cell_code] * (len(visit.path) - 1)
+        path += way[1:]
+        marks += [None] * (len(way) - 1)
     model = ground.model(drone)
     return Sortie(
-        tuple(flown), tuple(path), tuple(marks), length_m(path), flight_time_s(path, model)
+        planned.cell_codes, tuple(path), tuple(marks), length_m(path), flight_time_s(path, model)
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from domain.hazard import HazardKind
 from geo.airspace import SkyPolicy
+from geo.coverage import Effort
 from services.patrol.sky_rules import SkyRules, load_sky_rules
 
 
@@ -15,6 +16,10 @@ class PatrolPolicy:
     height_agl_m: float = 90.0
     overlap: float = 0.2
     coverage_wanted: float = 0.99
+    # Enough for the few lines of a cell, in some 70 ms each.
+    sweep_effort: Effort = field(
+        default_factory=lambda: Effort(20.0, 20.0, (0.97,), 1, 1_500, 1, 6_000, 0, 2, 1_500)
+    )
     portion_limit_s: float = 700.0
     sortie_limit_s: float = 1000.0
     cells_limit: int = 12
@@ -25,6 +30,9 @@ class PatrolPolicy:
     # Battery and weather
     climb_and_land_s: float = 120.0
     time_margin: float = 1.15
+    # What a dock's charger gives: 25 to 85 % in 27 minutes.
+    charge_pct_s: float = 0.0365
+    turnaround_s: float = 30.0
     start_battery_pct: float = 40.0
     patrol_battery_pct: float = 65.0
     wind_limit_m_s: float = 10.0
@@ -32,18 +40,29 @@ class PatrolPolicy:
     osd_stale_s: float = 30.0
     osd_stale_wall_s: float = 5.0
 
-    # The schedule
+    # The plan
     tick_s: float = 2.0
     tick_wall_s: float = 0.25
     plan_every_s: float = 10.0
+    replan_s: float = 300.0
+    horizon_s: float = 7200.0
+    leave_early_s: float = 60.0
     rest_s: float = 20.0
     rest_wall_s: float = 2.0
     never_seen_revisits: float = 2.0
     due_share: float = 0.25
+    floor_revisits: float = 12.0
+    risk_floor: float = 0.5
     unverified_weight: float = 1.5
-    transit_half_s: float = 600.0
-    neighbours: int = 8
-    seeds: int = 6
+    idleness_wanted: tuple[float, ...] = (1.2,)
+    route_iterations: int = 150
+    plan_seed: int = 1
+    # Sweeps are worked out for what leaves within this, and for a few cells more each time.
+    exact_s: float = 600.0
+    exact_more: int = 12
+    exact_rounds: int = 4
+    apart_m: float = 40.0
+    apart_height_m: float = 8.0
 
     # The conversation with a dock
     reply_limit_s: float = 10.0

@@ -1,163 +1,324 @@
-"""Which cells an idle drone flies next: the most neglected by risk first, then its neighbours.
+"""Who flies next: the whole fleet's sorties over the horizon, planned anew every few minutes.
 
-Idleness is the time since a cell was seen, over its revisit interval; its weight is that times the
-cell's risk. Every cell's weight grows without bound while it is not seen, so none starves.
+From what each dock's drone can do and what each cell asks for to a timetable the judge lets go.
+Flights in the air stay as they are: their cells count as seen when they land, their docks as free
+once charged again.
 """
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain.device import Dock, Drone
-from domain.place import GridCell
 from geo.coverage import NoSweep
 from geo.routes import Point
+from services.patrol.demand import CellVisits, began_at, demand
+from services.patrol.fleet import Craft, Fleet, Handling, Task, tenths_up
 from services.patrol.gate import airtime_s
-from services.patrol.plan import CellPath, PatrolGround, Sortie, sortie
-from services.patrol.policy import PatrolPolicy
+from services.patrol.idleness import Watch, worst
+from services.patrol.judge import Aircraft, Closed, Rules
+from services.patrol.plan import PatrolGround
+from services.patrol.release import released, sorties
+from services.patrol.repair import Docked
+from services.patrol.rota import RotaPolicy, plan_rota
+from services.patrol.timetable import NoPlan, PlannedSortie, PlannedVisit, Timetable
 
 
 @dataclass(frozen=True, slots=True)
-class CellVisits:
-    """When a cell was last seen whole (CellSeen), and last flown over, and how often flown."""
+class Standing:
+    """A dock and its drone as they are now. `refused` says why no flight of it may be planned;
+    `busy_s` is how long its present flight still takes, `battery_pct` what it has (at landing)."""
 
-    seen_at: datetime | None = None
-    flown_at: datetime | None = None
-    flown_count: int = 0
+    dock: Dock
+    drone: Drone
+    battery_pct: float | None
+    busy_s: float = 0.0
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class NoSortie:
-    """Why a drone stays in its dock: `nothing_due`, `battery_low` or `nothing_in_reach`."""
+class Wanted:
+    """What is asked of a plan: visits so far, cells in the air with the seconds until they are
+    seen, what the day makes of each cell's risk, and errands besides the cells."""
 
-    reason: str
-
-
-def weight(
-    cell: GridCell,
-    visits: CellVisits,
-    portions: int,
-    began_at: datetime,
-    at: datetime,
-    policy: PatrolPolicy,
-) -> float:
-    """Return a cell's weighted idleness; 1.0 × risk means its revisit interval has just run out.
-
-    A flight over a cell puts it back in the queue even when nothing was seen, so that one blind
-    camera cannot hold all drones; an unverified cell weighs more. A cell of several portions is
-    only as fresh as its last sighting until every portion was flown. A cell never visited counts
-    from `began_at`, the first visit anywhere, with a head start.
-    """
-    seen, flown = visits.seen_at, visits.flown_at
-    unverified = flown is not None and (seen is None or flown > seen)
-    midway = visits.flown_count % portions != 0
-    last = flown if unverified and not midway else seen
-    idleness = (at - (last or began_at)).total_seconds() / max(1.0, cell.revisit_s)
-    if last is None:
-        return cell.risk * (policy.never_seen_revisits + idleness)
-    return cell.risk * idleness * (policy.unverified_weight if unverified else 1.0)
+    visits: Mapping[str, CellVisits]
+    in_air_s: Mapping[str, float]
+    factors: Mapping[str, float]
+    errands: tuple[Task, ...] = ()
 
 
-def choose(
-    ground: PatrolGround,
-    dock: Dock,
-    drone: Drone,
-    battery_pct: float,
-    visits: Mapping[str, CellVisits],
-    taken: Collection[str],
-    at: datetime,
-) -> Sortie | NoSortie:
-    """Return the sortie a drone flies next, within its battery and the policy's length."""
+def plan(
+    ground: PatrolGround, fleet: Sequence[Standing], wanted: Wanted, at: datetime
+) -> Timetable | NoPlan:
+    """Return the timetable from `at` on, free of violations, or why there is none."""
+    refusal = unfit(ground, fleet)
+    if refusal is not None:
+        return refusal
     policy = ground.policy
-    limit_s = min(policy.sortie_limit_s, airtime_s(drone, battery_pct, policy))
-    if limit_s <= 0.0:
-        return NoSortie("battery_low")
-    weights = _weights(ground, drone, visits, taken, at)
-    if not weights:
-        return NoSortie("nothing_due")
-    home = ground.docks[dock.sn]
-
-    def drawn(code: str) -> tuple[float, str]:
-        transit_s = 2.0 * math.dist(home, ground.centres[code]) / drone.cruise_m_s
-        return (-weights[code] / (1.0 + transit_s / policy.transit_half_s), code)
-
-    for seed in sorted(weights, key=drawn)[: policy.seeds]:
-        first = _cell(ground, seed, drone, visits)
-        if first is None:
-            continue
-        flown = sortie(ground, dock, drone, [first])
-        if flown.cell_codes and flown.time_s <= limit_s:
-            return _grow(ground, dock, drone, [first], flown, weights, visits, limit_s)
-    return NoSortie("nothing_in_reach")
-
-
-def _weights(
-    ground: PatrolGround,
-    drone: Drone,
-    visits: Mapping[str, CellVisits],
-    taken: Collection[str],
-    at: datetime,
-) -> dict[str, float]:
-    policy = ground.policy
-    known_times = [t for v in visits.values() for t in (v.seen_at, v.flown_at) if t is not None]
-    began_at = min(known_times, default=at)
-    found = {}
-    for cell in ground.district.cells:
-        if cell.code in taken:
-            continue
-        known = visits.get(cell.code, CellVisits())
-        value = weight(cell, known, ground.portions(cell.code, drone), began_at, at, policy)
-        if value >= policy.due_share * cell.risk:
-            found[cell.code] = value
-    return found
-
-
-def _cell(
-    ground: PatrolGround, code: str, drone: Drone, visits: Mapping[str, CellVisits]
-) -> CellPath | None:
-    count = visits.get(code, CellVisits()).flown_count
-    found = ground.cell_path(code, count % ground.portions(code, drone), drone)
-    return None if isinstance(found, NoSweep) else found
-
-
-def _grow(
-    ground: PatrolGround,
-    dock: Dock,
-    drone: Drone,
-    cells: list[CellPath],
-    flown: Sortie,
-    weights: Mapping[str, float],
-    visits: Mapping[str, CellVisits],
-    limit_s: float,
-) -> Sortie:
-    """Add the neighbour that brings most weight per second, while the sortie stays in its limit."""
-    policy = ground.policy
-    inside = {cell.code for cell in cells}
-    while len(cells) < policy.cells_limit:
-        middle = _middle([ground.centres[c.code] for c in cells])
-        near = sorted(
-            (code for code in weights if code not in inside),
-            key=lambda code: (math.dist(middle, ground.centres[code]), code),
-        )[: policy.neighbours]
-        best: tuple[float, CellPath, Sortie] | None = None
-        for code in near:
-            cell = _cell(ground, code, drone, visits)
-            if cell is None:
-                continue
-            longer = sortie(ground, dock, drone, [*cells, cell])
-            if longer.time_s > limit_s or len(longer.cell_codes) <= len(flown.cell_codes):
-                continue
-            gain = weights[code] / max(1.0, longer.time_s - flown.time_s)
-            if best is None or gain > best[0]:
-                best = (gain, cell, longer)
-        if best is None:
+    flying = [s for s in fleet if not s.refused and s.battery_pct is not None]
+    kinds = list(dict.fromkeys((s.drone.cruise_m_s, s.drone.hfov_deg) for s in flying))
+    typical = [
+        next(s.drone for s in flying if (s.drone.cruise_m_s, s.drone.hfov_deg) == kind)
+        for kind in kinds
+    ]
+    crafts = tuple(
+        craft(ground, s, kinds.index((s.drone.cruise_m_s, s.drone.hfov_deg))) for s in flying
+    )
+    for _ in range(policy.exact_rounds):
+        tasks, watches = _cells(ground, typical, wanted, at)
+        if not tasks and not wanted.errands:
+            return NoPlan("nothing_due", "cells: none is in reach; open airspace or move a dock")
+        problem = problem_of(ground, (*tasks, *wanted.errands), crafts, typical)
+        rota_policy = RotaPolicy(policy.idleness_wanted, policy.route_iterations)
+        found = plan_rota(problem, watches, policy.plan_seed, rota_policy)
+        planned = sorties(problem, found.plan, ground.ways.way, (policy.height_agl_m,))
+        soon = [s for s in planned if s.leaves_s <= policy.exact_s]
+        rough = _rough(ground, typical, wanted, soon)
+        if not rough:
             break
-        _, cell, flown = best
-        cells.append(cell)
-        inside.add(cell.code)
-    return flown
+        for code in rough:
+            _swept(ground, typical, wanted, code)
+    else:
+        planned = [s for s in planned if not set(s.cell_codes) & set(rough)]
+    kept, _ = released(planned, [aircraft(ground, s) for s in flying], rules(ground))
+    for cell in _rough(ground, typical, wanted, planned)[: policy.exact_more]:
+        _swept(ground, typical, wanted, cell)
+    seen: dict[int, list[float]] = {}
+    index = {task.task_id: i for i, task in enumerate(problem.tasks)}
+    for sortie in kept:
+        for visit in sortie.visits:
+            seen.setdefault(index[visit.task_id], []).append(visit.ends_s)
+    achieved = worst(watches, seen, problem.horizon_s)
+    left = tuple(t.task_id for i, t in enumerate(problem.tasks) if i not in seen)
+    return Timetable(at, problem.horizon_s, kept, achieved, found.lower_bound, left)
 
 
-def _middle(points: list[Point]) -> Point:
-    return (sum(p[0] for p in points) / len(points), sum(p[1] for p in points) / len(points))
+def _rough(
+    ground: PatrolGround,
+    typical: Sequence[Drone],
+    wanted: Wanted,
+    planned: Sequence[PlannedSortie],
+) -> list[str]:
+    """Return the cells of some sorties whose sweeps are only guessed, in the plan's order."""
+    codes = dict.fromkeys(code for sortie in planned for code in sortie.cell_codes)
+    return [
+        code
+        for code in codes
+        if any(not ground.is_swept(code, _portion(ground, code, wanted, d), d) for d in typical)
+    ]
+
+
+def _swept(ground: PatrolGround, typical: Sequence[Drone], wanted: Wanted, code: str) -> None:
+    for drone in typical:
+        ground.cell_path(code, _portion(ground, code, wanted, drone), drone)
+
+
+def _portion(ground: PatrolGround, code: str, wanted: Wanted, drone: Drone) -> int:
+    visits = wanted.visits.get(code, CellVisits())
+    return visits.flown_count % ground.portions(code, drone)
+
+
+def unfit(ground: PatrolGround, fleet: Sequence[Standing]) -> NoPlan | None:
+    """Return why nothing can be planned with this fleet at all; names the field and the cure."""
+    district = ground.district
+    if not district.docks:
+        return NoPlan("no_docks", "docks: none is registered; register the dock of each drone")
+    housed = [d.drone_sn for d in district.docks]
+    double = sorted({sn for sn in housed if housed.count(sn) > 1})
+    if double:
+        return NoPlan("dock_full", f"docks.drone_sn: {double[0]} is housed twice; keep one dock")
+    known = {d.sn for d in district.drones}
+    lost = [d for d in district.docks if d.drone_sn not in known]
+    if len(lost) == len(district.docks):
+        return NoPlan(
+            "drone_without_dock",
+            f"docks.drone_sn: dock {lost[0].sn} names {lost[0].drone_sn}, which is not registered;"
+            " register the drone",
+        )
+    if all(s.refused or s.battery_pct is None for s in fleet):
+        told = "; ".join(
+            f"{s.dock.sn}: {' '.join(s.refused) or 'battery_unknown'}" for s in fleet
+        )
+        return NoPlan(_commonest(fleet), f"fleet: no drone may fly ({told}); {_CURE}")
+    return None
+
+
+_CURE = "wait for wind, rain and battery, or register the approval that is missing"
+
+
+def _commonest(fleet: Sequence[Standing]) -> str:
+    codes = [code for s in fleet for code in (s.refused or ("battery_unknown",))]
+    return max(sorted(set(codes)), key=codes.count) if codes else "no_drone"
+
+
+def _cells(
+    ground: PatrolGround, typical: Sequence[Drone], wanted: Wanted, at: datetime
+) -> tuple[list[Task], list[Watch]]:
+    """Return each cell that some drone can sweep as a task, and as a watch with its age."""
+    policy, since = ground.policy, began_at(wanted.visits, at)
+    tasks: list[Task] = []
+    watches: list[Watch] = []
+    for cell in ground.district.cells:
+        visits = wanted.visits.get(cell.code, CellVisits())
+        handlings = tuple(_handling(ground, cell.code, wanted, drone) for drone in typical)
+        if all(h is None for h in handlings):
+            continue
+        asked = demand(
+            cell,
+            visits,
+            ground.portions(cell.code, typical[0]),
+            since,
+            at,
+            wanted.factors.get(cell.code, 1.0),
+            policy,
+        )
+        in_air_s = wanted.in_air_s.get(cell.code)
+        age_s = asked.age_s if in_air_s is None else -in_air_s
+        watches.append(
+            Watch(
+                len(tasks),
+                asked.weight,
+                age_s,
+                policy.due_share * asked.revisit_s,
+                policy.floor_revisits * asked.revisit_s,
+            )
+        )
+        tasks.append(Task(cell.code, handlings, 0.0, cell_code=cell.code))
+    return tasks, watches
+
+
+def _handling(
+    ground: PatrolGround, code: str, wanted: Wanted, drone: Drone
+) -> Handling | None:
+    """Return a cell's sweep, or a guess of its length until it is worked out."""
+    portion = _portion(ground, code, wanted, drone)
+    if not ground.is_swept(code, portion, drone):
+        middle = ground.middle(code)
+        if middle is None:
+            return None
+        return Handling((middle,), tenths_up(ground.guessed_s(code, drone)))
+    found = ground.cell_path(code, portion, drone)
+    return None if isinstance(found, NoSweep) else Handling(found.path, tenths_up(found.time_s))
+
+
+def craft(ground: PatrolGround, standing: Standing, kind: int) -> Craft:
+    """Return what a drone can do: from now if it is charged enough, else from when it will be."""
+    policy, drone = ground.policy, standing.drone
+    battery = standing.battery_pct or 0.0
+    wait_s = max(0.0, policy.patrol_battery_pct - battery) / policy.charge_pct_s
+    rest_s = policy.turnaround_s if standing.busy_s > 0.0 else 0.0
+    fixed_pct = 100.0 * policy.climb_and_land_s / drone.endurance_s
+    return Craft(
+        drone.sn,
+        standing.dock.sn,
+        ground.docks[standing.dock.sn],
+        kind,
+        min(policy.sortie_limit_s, airtime_s(drone, 100.0, policy)),
+        tenths_up(standing.busy_s + rest_s + wait_s),
+        airtime_s(drone, max(battery, policy.patrol_battery_pct), policy),
+        tenths_up(policy.turnaround_s + fixed_pct / policy.charge_pct_s),
+        100.0 * policy.time_margin / drone.endurance_s / policy.charge_pct_s,
+    )
+
+
+def aircraft(ground: PatrolGround, standing: Standing) -> Aircraft:
+    """Return the same drone as the judge sees it, from its registered figures."""
+    policy, drone, model = ground.policy, standing.drone, ground.model(standing.drone)
+    battery = standing.battery_pct or 0.0
+    return Aircraft(
+        drone.sn,
+        standing.dock.sn,
+        ground.docks[standing.dock.sn],
+        model.cruise_m_s,
+        model.accel_m_s2,
+        model.corner_cut_m,
+        drone.endurance_s,
+        drone.reserve_pct,
+        policy.climb_and_land_s,
+        policy.turnaround_s,
+        policy.charge_pct_s,
+        standing.busy_s,
+        battery,
+        policy.time_margin,
+    )
+
+
+def docked(ground: PatrolGround, fleet: Sequence[Standing]) -> dict[str, Docked]:
+    """Return by serial what a repair of the timetable needs to know of each drone."""
+    return {
+        s.drone.sn: Docked(craft(ground, s, 0), aircraft(ground, s), ground.model(s.drone))
+        for s in fleet
+        if not s.refused and s.battery_pct is not None
+    }
+
+
+def visits_of(
+    ground: PatrolGround, drone: Drone, codes: Sequence[str]
+) -> tuple[PlannedVisit, ...]:
+    """Return cells whose sweeps are known as visits that want a place; their times are lengths."""
+    found = []
+    for code in codes:
+        # A cell of several portions waits for the next plan, which counts them.
+        if ground.portions(code, drone) != 1 or not ground.is_swept(code, 0, drone):
+            continue
+        path = ground.cell_path(code, 0, drone)
+        if not isinstance(path, NoSweep):
+            stays_s = tenths_up(path.time_s)
+            found.append(
+                PlannedVisit(code, code, path.path, 0.0, 0.0, math.inf, 0.0, stays_s)
+            )
+    return tuple(found)
+
+
+def rules(ground: PatrolGround) -> Rules:
+    """Return what the judge holds a plan to."""
+    policy = ground.policy
+    closed = tuple(
+        Closed(v.code, v.ground, v.floor_agl_m, v.ceiling_agl_m) for v in ground.volumes
+    )
+    return Rules(
+        closed,
+        policy.sky.margin_m,
+        policy.sky.ceiling_agl_m,
+        policy.apart_m,
+        policy.apart_height_m,
+    )
+
+
+def problem_of(
+    ground: PatrolGround,
+    tasks: tuple[Task, ...],
+    crafts: tuple[Craft, ...],
+    typical: Sequence[Drone],
+) -> Fleet:
+    """Return the routing problem with its travel times round closed airspace."""
+    homes = [c.home for c in crafts]
+    models = tuple(ground.model(drone) for drone in typical)
+    travel = []
+    for kind, model in enumerate(models):
+        exits = [*homes, *(_end(t, kind, -1) for t in tasks)]
+        entries = [*homes, *(_end(t, kind, 0) for t in tasks)]
+        travel.append(ground.ways.seconds(exits, entries, model))
+    policy = ground.policy
+    return Fleet(tasks, crafts, models, tuple(travel), policy.horizon_s, policy.cells_limit)
+
+
+def _end(task: Task, kind: int, which: int) -> Point:
+    handling = task.handlings[kind] or next(h for h in task.handlings if h is not None)
+    return handling.path[which]
+
+
+def due(timetable: Timetable, dock_sn: str, at: datetime, early_s: float) -> PlannedSortie | None:
+    """Return the sortie a dock should send off now, if the plan has one."""
+    now_s = (at - timetable.made_at).total_seconds()
+    for sortie in timetable.of_dock(dock_sn):
+        if sortie.leaves_s <= now_s + early_s:
+            return sortie
+        break
+    return None
+
+
+def without(timetable: Timetable, sortie: PlannedSortie) -> Timetable:
+    """Return the timetable once a sortie of it is in the air."""
+    return replace(timetable, sorties=tuple(s for s in timetable.sorties if s is not sortie))

@@ -14,10 +14,10 @@ from psycopg.types.json import Json
 from domain.codec import from_plain, to_plain
 from runtime.database import Pool
 from runtime.ledger import Transaction
+from services.patrol.demand import CellVisits
 from services.patrol.dock_store import DockStore, PostgresDockStore
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
-from services.patrol.schedule import CellVisits
 from services.patrol.sky_store import PostgresSkyStore, SkyStore
 
 FLIGHTS_LISTED_LIMIT = 200

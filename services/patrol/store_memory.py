@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from domain.mission import MissionPurpose
 from runtime.ledger import Transaction
+from services.patrol.demand import CellVisits
 from services.patrol.dock_store import DockStore, MemoryDockStore
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
-from services.patrol.schedule import CellVisits
 from services.patrol.sky_store import SkyStore
 from services.patrol.sky_store_memory import MemorySkyStore
 from services.patrol.store import FLIGHTS_LISTED_LIMIT, DroneTakenError

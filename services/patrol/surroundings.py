@@ -1,6 +1,6 @@
 """What patrol works with, composed once by its loop."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from runtime.clock import Clock
@@ -9,6 +9,15 @@ from services.patrol.fold import Fold
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
 from services.patrol.store import PatrolStore
+from services.patrol.timetable import NoPlan, Timetable
+
+Think = Callable[[Callable[[], Timetable | NoPlan]], Awaitable[Timetable | NoPlan]]
+"""Runs the making of a plan and returns it."""
+
+
+async def at_once(job: Callable[[], Timetable | NoPlan]) -> Timetable | NoPlan:
+    """Make a plan while everything else stands still."""
+    return job()
 
 
 @dataclass
@@ -24,3 +33,4 @@ class Surroundings:
     policy: PatrolPolicy
     wayline_url: Callable[[str], str]
     slot: str = "0"
+    think: Think = at_once

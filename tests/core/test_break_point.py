@@ -17,12 +17,12 @@ from domain.mission import (
     Waypoint,
 )
 from services.patrol.break_point import cells_left, rest_s, resumed, share_left
+from services.patrol.demand import CellVisits
 from services.patrol.dock_codes import BUSY, RESUMABLE, may_ask_again_s, words
 from services.patrol.flight import Flight, Step, evolve, opened
 from services.patrol.orders import Resource, order
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
-from services.patrol.schedule import CellVisits
 from tests.core.patrol_scene import EPOCH, FRAME, CountingDock, district, dock_and_drone
 from tests.core.test_patrol_at_most_once import run, scene_now
 

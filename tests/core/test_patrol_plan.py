@@ -1,6 +1,6 @@
 """Which cells are flown next, by what path, and who looks at a target."""
 
-import itertools
+import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,13 +10,16 @@ from shapely.geometry import LineString
 from domain.device import Drone
 from geo.airspace import breaches
 from geo.coverage import NoSweep, coverage_share
-from geo.routes import FlightModel
+from geo.routes import FlightModel, flight_time_s
 from services.patrol import divert, schedule
+from services.patrol.demand import CellVisits, idleness
 from services.patrol.dock_state import DeviceNow, heard
 from services.patrol.gate import Stand, airtime_s, battery_after_pct, refusals
-from services.patrol.plan import PatrolGround, Sortie, wayline
+from services.patrol.look_way import look_wayline
+from services.patrol.plan import PatrolGround, Sortie, sortie_of, wayline
 from services.patrol.policy import PatrolPolicy
-from services.patrol.schedule import CellVisits, NoSortie
+from services.patrol.schedule import Standing, Wanted
+from services.patrol.timetable import NoPlan, Timetable
 from tests.core.patrol_scene import EPOCH, cell, district, dock_and_drone, no_fly
 
 POLICY = PatrolPolicy()
@@ -26,10 +29,20 @@ DRONE = DISTRICT.drones[0]
 DOCK = DISTRICT.docks[0]
 
 
-def flown(battery_pct: float = 95.0, visits: dict[str, CellVisits] | None = None) -> Sortie:
-    found = schedule.choose(GROUND, DOCK, DRONE, battery_pct, visits or {}, (), EPOCH)
-    assert isinstance(found, Sortie), found
-    return found
+def standing(number: int = 0, battery_pct: float = 95.0) -> Standing:
+    dock = DISTRICT.docks[number]
+    return Standing(dock, DISTRICT.drones[number], battery_pct)
+
+
+def flown(
+    battery_pct: float = 95.0,
+    visits: dict[str, CellVisits] | None = None,
+    ground: PatrolGround = GROUND,
+) -> Sortie:
+    wanted = Wanted(visits or {}, {}, {})
+    found = schedule.plan(ground, [standing(0, battery_pct)], wanted, EPOCH)
+    assert isinstance(found, Timetable), found
+    return sortie_of(ground, DRONE, found.of_dock(DOCK.sn)[0])
 
 
 def test_a_sortie_covers_every_cell_it_names() -> None:
@@ -50,57 +63,94 @@ def test_a_sortie_starts_and_ends_at_its_dock_within_its_limit() -> None:
 
 
 def test_less_battery_means_a_shorter_sortie() -> None:
-    full, low = flown(95.0), flown(60.0)
+    full, low = flown(95.0), flown(66.0)
     assert low.time_s < full.time_s
-    assert low.time_s <= airtime_s(DRONE, 60.0, POLICY)
-    found = schedule.choose(GROUND, DOCK, DRONE, 30.0, {}, (), EPOCH)
-    assert found == NoSortie("battery_low")
+    assert low.time_s <= airtime_s(DRONE, 66.0, POLICY)
+
+
+def test_a_low_drone_charges_first() -> None:
+    found = schedule.plan(GROUND, [standing(0, 30.0)], Wanted({}, {}, {}), EPOCH)
+    assert isinstance(found, Timetable)
+    first = found.of_dock(DOCK.sn)[0]
+    assert first.leaves_s >= (POLICY.patrol_battery_pct - 30.0) / POLICY.charge_pct_s - 1.0
+    assert schedule.due(found, DOCK.sn, EPOCH, 60.0) is None
 
 
 def test_reserve_is_left_at_home() -> None:
-    for battery in (60.0, 75.0, 95.0):
+    for battery in (66.0, 75.0, 95.0):
         sortie = flown(battery)
         assert battery_after_pct(DRONE, battery, sortie.time_s, POLICY) >= DRONE.reserve_pct - 1e-6
 
 
-def test_taken_cells_are_left_to_who_took_them() -> None:
-    taken = flown().cell_codes[:2]
-    second = schedule.choose(GROUND, DISTRICT.docks[1], DISTRICT.drones[1], 95.0, {}, taken, EPOCH)
-    assert isinstance(second, Sortie)
-    assert not set(taken) & set(second.cell_codes)
+def test_cells_in_the_air_are_left_to_who_flies_them() -> None:
+    in_air = dict.fromkeys(flown().cell_codes, 600.0)
+    found = schedule.plan(GROUND, [standing(1)], Wanted({}, in_air, {}), EPOCH)
+    assert isinstance(found, Timetable)
+    visits = [v for s in found.sorties for v in s.visits if v.cell_code in in_air]
+    assert all(v.starts_s >= 600.0 + POLICY.due_share * 3600.0 - 1.0 for v in visits)
+
+
+def test_two_drones_take_different_cells_at_a_time() -> None:
+    ground = PatrolGround(district(docks=2, cells=24), POLICY)
+    found = schedule.plan(ground, [standing(0), standing(1)], Wanted({}, {}, {}), EPOCH)
+    assert isinstance(found, Timetable)
+    one, other = found.of_dock("DOCK1")[0], found.of_dock("DOCK2")[0]
+    assert one.leaves_s == other.leaves_s == 0.0
+    assert not set(one.cell_codes) & set(other.cell_codes)
 
 
 def test_what_was_just_seen_is_not_due() -> None:
     visits = {c.code: CellVisits(EPOCH, EPOCH, 1) for c in DISTRICT.cells}
-    found = schedule.choose(GROUND, DOCK, DRONE, 95.0, visits, (), EPOCH)
-    assert found == NoSortie("nothing_due")
+    found = schedule.plan(GROUND, [standing()], Wanted(visits, {}, {}), EPOCH)
+    assert isinstance(found, Timetable)
+    assert schedule.due(found, DOCK.sn, EPOCH, 60.0) is None
 
 
-def test_no_cell_starves() -> None:
-    """Flown round by round, the longest gap of any cell stays within a few rounds."""
-    ground = PatrolGround(district(docks=1, cells=24), POLICY)
-    dock, drone = ground.district.docks[0], ground.district.drones[0]
-    visits: dict[str, CellVisits] = {}
-    seen: dict[str, list[int]] = {c.code: [] for c in ground.district.cells}
-    at = EPOCH
-    for turn in range(16):
-        sortie = schedule.choose(ground, dock, drone, 95.0, visits, (), at)
-        assert isinstance(sortie, Sortie)
-        for code in sortie.cell_codes:
-            known = visits.get(code, CellVisits())
-            visits[code] = CellVisits(at, at, known.flown_count + 1)
-            seen[code].append(turn)
-        at += timedelta(seconds=1800)
-    assert all(len(turns) >= 2 for turns in seen.values())
-    assert max(b - a for t in seen.values() for a, b in itertools.pairwise(t)) <= 8
+def test_one_seed_gives_one_plan() -> None:
+    fleet, wanted = [standing(0), standing(1)], Wanted({}, {}, {})
+    assert schedule.plan(GROUND, fleet, wanted, EPOCH) == schedule.plan(
+        PatrolGround(DISTRICT, POLICY), fleet, wanted, EPOCH
+    )
 
 
 def test_risk_comes_first() -> None:
     far = replace(cell("442000004001099", 900.0, 900.0), risk=8.0)
     ground = PatrolGround(replace(DISTRICT, cells=(*DISTRICT.cells, far)), POLICY)
-    sortie = schedule.choose(ground, DOCK, DRONE, 95.0, {}, (), EPOCH)
-    assert isinstance(sortie, Sortie)
-    assert far.code in sortie.cell_codes
+    assert far.code in flown(ground=ground).cell_codes
+
+
+def test_the_hour_can_make_a_cell_matter_more() -> None:
+    last = DISTRICT.cells[-1].code
+    wanted = Wanted({}, {}, {last: 20.0})
+    found = schedule.plan(GROUND, [standing()], wanted, EPOCH)
+    assert isinstance(found, Timetable)
+    assert last in found.sorties[0].cell_codes
+
+
+@pytest.mark.parametrize(
+    ("change", "fleet", "code", "field"),
+    [
+        ({"docks": ()}, [], "no_docks", "docks"),
+        ({"drones": ()}, [standing()], "drone_without_dock", "drone_sn"),
+        (
+            {"docks": (DOCK, replace(DISTRICT.docks[1], drone_sn=DOCK.drone_sn))},
+            [standing()],
+            "dock_full",
+            "drone_sn",
+        ),
+        ({}, [replace(standing(), refused=("wind_over_limit",))], "wind_over_limit", "wait"),
+        ({}, [replace(standing(), refused=("no_approval",))], "no_approval", "approval"),
+        ({}, [replace(standing(), battery_pct=None)], "battery_unknown", "battery"),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_cure(
+    change: dict[str, object], fleet: list[Standing], code: str, field: str
+) -> None:
+    ground = PatrolGround(replace(DISTRICT, **change), POLICY)  # type: ignore[arg-type]
+    found = schedule.plan(ground, fleet, Wanted({}, {}, {}), EPOCH)
+    assert isinstance(found, NoPlan)
+    assert found.code == code
+    assert field in found.message
 
 
 def test_a_cell_too_large_for_one_sortie_is_flown_in_portions() -> None:
@@ -117,8 +167,8 @@ def test_a_cell_too_large_for_one_sortie_is_flown_in_portions() -> None:
     assert coverage_share(ground.cells[large.code], union, ground.swath_m(DRONE)) >= 0.99
     visits = CellVisits(None, EPOCH, 1)
     at = EPOCH + timedelta(seconds=60)
-    midway = schedule.weight(large, visits, portions, EPOCH, at, POLICY)
-    whole = schedule.weight(large, visits, 1, EPOCH, at, POLICY)
+    midway = idleness(large, visits, portions, EPOCH, at, POLICY)
+    whole = idleness(large, visits, 1, EPOCH, at, POLICY)
     assert midway > whole
 
 
@@ -128,8 +178,7 @@ def test_closed_airspace_is_left_out_said_and_flown_round() -> None:
     path = ground.cell_path(DISTRICT.cells[0].code, 0, DRONE)
     assert not isinstance(path, NoSweep)
     assert path.left_out > 0.05
-    sortie = schedule.choose(ground, DOCK, DRONE, 95.0, {}, (), EPOCH)
-    assert isinstance(sortie, Sortie)
+    sortie = flown(ground=ground)
     heights = [POLICY.height_agl_m] * len(sortie.path)
     assert breaches(sortie.path, heights, ground.volumes, POLICY.sky) == ()
     assert not LineString(sortie.path).intersects(ground.closed.buffer(-0.1))
@@ -150,6 +199,10 @@ def docked(number: int = 1, battery_pct: float = 90.0) -> divert.Candidate:
     dock, drone = dock_and_drone(number, -150.0 + 700.0 * (number - 1), -100.0)
     here = GROUND.local(dock.position)
     return divert.Candidate(dock.sn, drone, here, here, battery_pct)
+
+
+def airborne_at(here: tuple[float, float]) -> divert.Candidate:
+    return replace(airborne(replace(DRONE, sn="DRONE9")), here=here)
 
 
 def airborne(drone: Drone, battery_pct: float = 80.0) -> divert.Candidate:
@@ -184,10 +237,49 @@ def test_a_patrol_is_turned_aside_when_nobody_is_docked() -> None:
     assert not tired.resumes
 
 
-def test_nobody_flies_through_closed_airspace() -> None:
-    ground = PatrolGround(replace(DISTRICT, airspaces=(no_fly(0, -150, 100, 0),)), POLICY)
-    found = divert.choose(ground, (400.0, -100.0), [docked(1)], 60.0)
-    assert found == divert.NoDrone((("DRONE1", "closed_airspace_between"),))
+WALL = PatrolGround(replace(DISTRICT, airspaces=(no_fly(0, -150, 100, 0),)), POLICY)
+
+
+def test_a_docked_drone_flies_round_closed_airspace_there_and_back() -> None:
+    choice = divert.choose(WALL, (400.0, -100.0), [docked(1)], 60.0)
+    assert isinstance(choice, divert.Choice)
+    assert not choice.straight
+    straight = divert.choose(GROUND, (400.0, -100.0), [docked(1)], 60.0)
+    assert isinstance(straight, divert.Choice)
+    assert choice.eta_s > straight.eta_s
+    line = look_wayline(WALL, DOCK, choice, 40.0)
+    path = [GROUND.docks[DOCK.sn], *(WALL.local(w.position) for w in line.waypoints)]
+    path.append(path[0])
+    assert breaches(path, [60.0] * len(path), WALL.volumes, POLICY.sky) == ()
+    over = [p for p in path if math.dist(p, (400.0, -100.0)) <= POLICY.over_target_m]
+    assert flight_time_s(over, WALL.model(DRONE)) >= 38.0
+
+
+def test_a_straight_look_is_a_single_point() -> None:
+    choice = divert.choose(GROUND, (400.0, -100.0), [docked(1)], 60.0)
+    assert isinstance(choice, divert.Choice)
+    assert len(look_wayline(GROUND, DOCK, choice, 40.0).waypoints) == 1
+
+
+def test_a_patrol_is_not_sent_through_closed_airspace() -> None:
+    found = divert.choose(WALL, (400.0, -100.0), [airborne_at((-100.0, -100.0))], 60.0)
+    assert found == divert.NoDrone((("DRONE9", "closed_airspace_between"),))
+
+
+def test_who_is_there_soonest_goes_and_the_words_say_why_not_the_others() -> None:
+    near = airborne_at((420.0, 0.0))
+    choice = divert.choose(GROUND, (500.0, 0.0), [docked(1), docked(2, 32.0), near], 60.0)
+    assert isinstance(choice, divert.Choice)
+    assert choice.candidate.patrol_id == "m9"
+    spared = divert.choose(GROUND, (500.0, 0.0), [docked(1), near], 60.0, docked_first=True)
+    assert isinstance(spared, divert.Choice)
+    assert spared.candidate.dock_sn == "DOCK1"
+    low = divert.choose(GROUND, (500.0, 0.0), [docked(1), docked(2, 32.0)], 60.0)
+    assert isinstance(low, divert.Choice)
+    assert low.why.startswith("why: eta ")
+    assert "battery 90 % → " in low.why
+    assert "drone DRONE2 would be " in low.why
+    assert low.why.endswith("s sooner but lands below reserve")
 
 
 # The take-off gate

@@ -11,11 +11,12 @@ import pytest
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
 from geo.routes import FlightModel
 from services.patrol.fold import Fold
-from services.patrol.plan import PatrolGround, Sortie, wayline
+from services.patrol.plan import PatrolGround, sortie_of, wayline
 from services.patrol.policy import PatrolPolicy
-from services.patrol.schedule import choose
+from services.patrol.schedule import Standing, Wanted, plan
 from services.patrol.store import wayline_key
 from services.patrol.store_memory import MemoryPatrolStore
+from services.patrol.timetable import Timetable
 from services.patrol.wpml import AIRFRAMES, airframe, fingerprint, kmz
 from tests.core.patrol_scene import EPOCH, FRAME, ORIGIN, district
 
@@ -26,8 +27,10 @@ MODEL = FlightModel(12.0, 2.5, 2.0)
 def patrol() -> Mission:
     scene = district(cells=6)
     ground = PatrolGround(scene, PatrolPolicy())
-    flown = choose(ground, scene.docks[0], scene.drones[0], 95.0, {}, (), EPOCH)
-    assert isinstance(flown, Sortie)
+    standing = Standing(scene.docks[0], scene.drones[0], 95.0)
+    found = plan(ground, [standing], Wanted({}, {}, {}), EPOCH)
+    assert isinstance(found, Timetable)
+    flown = sortie_of(ground, scene.drones[0], found.sorties[0])
     line = wayline(ground, scene.drones[0], flown)
     return Mission("m1", MissionPurpose.PATROL, "DOCK1", "DRONE1", EPOCH, flown.cell_codes, line)
 
