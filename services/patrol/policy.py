@@ -54,7 +54,9 @@ class PatrolPolicy:
     floor_revisits: float = 12.0
     risk_floor: float = 0.5
     unverified_weight: float = 1.5
-    idleness_wanted: tuple[float, ...] = (1.2,)
+    idleness_wanted: tuple[float, ...] = (1.5,)
+    # What a cell that could wait is worth: more than its flight, so that charged drones fly.
+    fill_s: float = 1500.0
     route_iterations: int = 150
     plan_seed: int = 1
     # Sweeps are worked out for what leaves within this, and for a few cells more each time.

@@ -15,7 +15,6 @@ from services.patrol.idleness import Watch, lower_bound, worst
 from services.patrol.routing import Effort, Plan, route
 
 _MUST_PRIZE_S = 10_000.0
-_FILL_PRIZE_S = 300.0
 _PRIZE_LIMIT_S = 200_000.0
 _STEEPNESS = 4.0
 _TOGETHER_S = 120.0
@@ -34,9 +33,11 @@ class Rota:
 
 @dataclass(frozen=True, slots=True)
 class RotaPolicy:
-    """`wanted` are the worst idlenesses tried, over the bound; the best plan is kept."""
+    """`wanted` are the worst idlenesses tried, over the bound; the best plan is kept. `fill_s` is
+    what a visit that could wait is worth in flight seconds."""
 
-    wanted: tuple[float, ...] = (1.2, 1.5, 1.8)
+    wanted: tuple[float, ...] = (1.2, 1.4, 1.6, 1.9)
+    fill_s: float = 300.0
     iterations: int = 150
 
 
@@ -85,7 +86,7 @@ def _dispatch(
         while free and free[0][0] <= leaving[0][0] + _TOGETHER_S:
             leaving.append(heapq.heappop(free))
         now = [_slot(fleet, i, at, first) for at, i, first in leaving if at < fleet.horizon_s]
-        tasks = _priced(fleet, watches, last, done, now, wanted)
+        tasks = _priced(fleet, watches, last, done, now, wanted, policy.fill_s)
         some = replace(fleet, tasks=tasks)
         found = _routed(some, tuple(now), seed + len(slots), policy)
         for (at, i, first), slot, visits in zip(leaving, now, found, strict=False):
@@ -123,6 +124,7 @@ def _priced(
     done: set[int],
     slots: Sequence[Slot],
     wanted: float,
+    fill_s: float,
 ) -> tuple[Task, ...]:
     """Return the tasks with what each is worth to sorties that leave now; 0 leaves it out.
 
@@ -143,7 +145,7 @@ def _priced(
             continue
         share = max(0.0, watch.weight * (chance_s - seen) / wanted)
         must = share >= 1.0 or chance_s - seen >= watch.floor_s
-        prize = _MUST_PRIZE_S * max(1.0, share) ** _STEEPNESS if must else _FILL_PRIZE_S * share**2
+        prize = _MUST_PRIZE_S * max(1.0, share) ** _STEEPNESS if must else fill_s * share**2
         from_s = tenths_up(max(0.0, seen + watch.least_gap_s))
         prize = min(prize, _PRIZE_LIMIT_S)
         tasks[watch.task] = replace(tasks[watch.task], prize=prize, opens_s=from_s)

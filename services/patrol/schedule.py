@@ -70,7 +70,7 @@ def plan(
         if not tasks and not wanted.errands:
             return NoPlan("nothing_due", "cells: none is in reach; open airspace or move a dock")
         problem = problem_of(ground, (*tasks, *wanted.errands), crafts, typical)
-        rota_policy = RotaPolicy(policy.idleness_wanted, policy.route_iterations)
+        rota_policy = RotaPolicy(policy.idleness_wanted, policy.fill_s, policy.route_iterations)
         found = plan_rota(problem, watches, policy.plan_seed, rota_policy)
         planned = sorties(problem, found.plan, ground.ways.way, (policy.height_agl_m,))
         soon = [s for s in planned if s.leaves_s <= policy.exact_s]

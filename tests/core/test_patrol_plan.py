@@ -95,7 +95,7 @@ def test_two_drones_take_different_cells_at_a_time() -> None:
     found = schedule.plan(ground, [standing(0), standing(1)], Wanted({}, {}, {}), EPOCH)
     assert isinstance(found, Timetable)
     one, other = found.of_dock("DOCK1")[0], found.of_dock("DOCK2")[0]
-    assert one.leaves_s == other.leaves_s == 0.0
+    assert max(one.leaves_s, other.leaves_s) < 1.0
     assert not set(one.cell_codes) & set(other.cell_codes)
 
 
