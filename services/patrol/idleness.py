@@ -8,9 +8,10 @@ sweep s_i and the flight that brings the drone to it, no shorter than the leg h_
 other place. A drone that flies F seconds within t needs at least F / U sorties of usable battery
 U, each with a leg home of at least d, and charges rho seconds per second flown beyond what its
 battery held (u): F + rho (F - u) + turnaround (F / U - 1) <= t. So the sum over i of visits times
-(s_i + h_i) is at most the sum over drones of F (1 - d / U). The smallest W that keeps this at every
-t, and is no less than w_i (a_i + the earliest moment i can be finished), is the bound. It assumes
-that nobody flies twice in a row to the same place.
+(s_i + h_i) is at most the sum over drones of F (1 - d / U) + d, the last sortie being perhaps
+still out. The smallest W that keeps this at every t, and is no less than w_i (a_i + the earliest
+moment i can be finished), is the bound. It assumes that nobody flies twice in a row to the same
+place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -121,7 +122,8 @@ def _flight_s(fleet: Fleet, index: int, at_s: float) -> float:
     flown = min(left_s, _flown_s(craft, left_s))
     back = fleet.travel_s[craft.kind][len(fleet.crafts) :, index]
     home_s = min(float(back.min()), craft.usable_s) if back.size else 0.0
-    return flown * (1.0 - home_s / craft.usable_s)
+    # The sortie under way at that moment has not flown home yet.
+    return min(flown, flown * (1.0 - home_s / craft.usable_s) + home_s)
 
 
 def _flown_s(craft: Craft, left_s: float) -> float:

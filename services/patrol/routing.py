@@ -86,6 +86,8 @@ def route(
     best = _searched(fleet, slots, first, seed, start.routes if start is not None else None)
     for turn, how in enumerate(_ROUNDS[:rounds]):
         moved, routes = stretched(fleet, best.slots, best.routes, how)
+        if not moved:
+            break
         found = _searched(fleet, moved, effort.share(0.5 / rounds), seed + turn + 1, routes)
         if cost(fleet, found) <= cost(fleet, best):
             best = found
