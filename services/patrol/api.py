@@ -83,10 +83,24 @@ def router(
     api.add_api_route("/flight-areas", area_syncs, methods=["GET"])
     api.add_api_route("/flight-areas/{name}", areas, methods=["GET"])
     api.add_api_route("/geojson", geojson, methods=["GET"])
+    _add_plan(api, store, principal_of)
     api.add_api_route("/missions", missions, methods=["GET"])
     api.add_api_route("/missions/{mission_id}", mission, methods=["GET"])
     api.add_api_route("/waylines/{mission_id}.kmz", wayline, methods=["GET"])
     return api
+
+
+def _add_plan(
+    api: APIRouter, store: PatrolStore, principal_of: Callable[[Request], Awaitable[Principal]]
+) -> None:
+    async def plan(principal: Annotated[Principal, Depends(principal_of)]) -> dict[str, Any]:
+        _ask(principal, "mission.read")
+        found = await store.plan()
+        if found is None:
+            raise HTTPException(404, "no plan has been released yet: see why docks stay")
+        return found
+
+    api.add_api_route("/patrol/plan", plan, methods=["GET"])
 
 
 def _ask(principal: Principal, action: str) -> None:

@@ -44,7 +44,8 @@ from services.patrol.schedule import Standing, Wanted
 from services.patrol.sky import STREAMS
 from services.patrol.store import DroneTakenError, PatrolStore
 from services.patrol.surroundings import Surroundings, Think, at_once
-from services.patrol.timetable import NoPlan, PlannedSortie, Timetable
+from services.patrol.themes import cells_of, factors, load_themes
+from services.patrol.timetable import NoPlan, PlannedSortie, Timetable, shown
 from services.patrol.wpml import airframe
 from services.patrol.wpml_check import check
 
@@ -149,6 +150,8 @@ class Planner:
         self._made_at: datetime | None = None
         self._planning = False
         self._known: object = None
+        district = commander.around.ground.district
+        self._theme_cells = {t.code: cells_of(t, district) for t in load_themes()}
         self._ground = commander.around.ground
         self._said: dict[str, str] = {}
 
@@ -204,7 +207,7 @@ class Planner:
         if old or sky_changed or (ready and known != self._known):
             self._ground = around.ground
             self._known, self._made_at, self._planning = known, at, True
-            wanted = Wanted(await around.store.visits(), _in_air_s(flights), {})
+            wanted = Wanted(await around.store.visits(), _in_air_s(flights), self._factors(at))
             self._commander.spawn(self._replan(fleet, wanted, at))
             return
         for candidate in ready:
@@ -219,6 +222,11 @@ class Planner:
                 continue
             if await self._plan_patrol(candidate, sortie, at):
                 table = self._timetable = schedule.without(table, sortie)
+
+    def _factors(self, at: datetime) -> dict[str, float]:
+        """Return what the themes of the hour and the weather make of each cell's risk."""
+        rain = max((d.rain_level or 0 for d in self._commander.devices.values()), default=0)
+        return factors(load_themes(), self._theme_cells, at, rain)
 
     async def _take_up(
         self, candidate: divert.Candidate, flights: Sequence[Flight], at: datetime
@@ -250,6 +258,7 @@ class Planner:
             self._say("plan", f"{made.code}: {made.message}")
             return
         self._timetable = made
+        await around.store.put_plan(shown(made))
         log.info(
             "planned",
             sorties=len(made.sorties),

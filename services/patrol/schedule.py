@@ -22,6 +22,7 @@ from services.patrol.plan import PatrolGround
 from services.patrol.release import released, sorties
 from services.patrol.repair import Docked
 from services.patrol.rota import RotaPolicy, plan_rota
+from services.patrol.themes import Theme, cells_of
 from services.patrol.timetable import NoPlan, PlannedSortie, PlannedVisit, Timetable
 
 
@@ -117,6 +118,15 @@ def _swept(ground: PatrolGround, typical: Sequence[Drone], wanted: Wanted, code:
 def _portion(ground: PatrolGround, code: str, wanted: Wanted, drone: Drone) -> int:
     visits = wanted.visits.get(code, CellVisits())
     return visits.flown_count % ground.portions(code, drone)
+
+
+def themed(ground: PatrolGround, theme: Theme) -> PatrolGround:
+    """Return the ground for a patrol of one theme alone: its cells, at its height."""
+    codes = cells_of(theme, ground.district)
+    cells = tuple(c for c in ground.district.cells if c.code in codes)
+    policy = replace(ground.policy, height_agl_m=theme.height_agl_m)
+    district = replace(ground.district, cells=cells)
+    return PatrolGround(district, policy, ground.terrain, ground.zones)
 
 
 def unfit(ground: PatrolGround, fleet: Sequence[Standing]) -> NoPlan | None:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -80,6 +80,12 @@ class PatrolStore(Protocol):
     async def want(self, tx: Transaction, look: WantedLook) -> None: ...
 
     async def drop_look(self, tx: Transaction, look_id: str) -> None: ...
+
+    async def put_plan(self, plan: Mapping[str, Any]) -> None:
+        """Keep the plan last released, for people to read."""
+        ...
+
+    async def plan(self) -> dict[str, Any] | None: ...
 
     async def secret(self) -> str:
         """Return what wayline addresses are keyed with."""
@@ -227,6 +233,18 @@ class PostgresPatrolStore:
 
     async def drop_look(self, tx: Transaction, look_id: str) -> None:
         await tx.connection.execute("DELETE FROM patrol_look WHERE look_id = %s", [look_id])
+
+    async def put_plan(self, plan: Mapping[str, Any]) -> None:
+        async with self._pool.connection() as connection:
+            await connection.execute(
+                "INSERT INTO patrol_plan (plan) VALUES (%s)"
+                " ON CONFLICT (single) DO UPDATE SET plan = excluded.plan",
+                [Json(plan)],
+            )
+
+    async def plan(self) -> dict[str, Any] | None:
+        rows = await self._rows("SELECT plan FROM patrol_plan")
+        return dict(rows[0][0]) if rows else None
 
     async def secret(self) -> str:
         return str((await self._rows("SELECT secret FROM patrol_secret"))[0][0])

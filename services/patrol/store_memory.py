@@ -1,9 +1,9 @@
 """Patrol's read tables in memory, for one process and virtual time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from domain.mission import MissionPurpose
 from runtime.ledger import Transaction
@@ -26,6 +26,7 @@ class MemoryPatrolStore:
         self._kmz: dict[str, bytes] = {}
         self._visits: dict[str, CellVisits] = {}
         self._looks: dict[str, WantedLook] = {}
+        self._plan: dict[str, Any] | None = None
         self.sky: SkyStore = MemorySkyStore()
         self.docks: DockStore = MemoryDockStore()
 
@@ -98,6 +99,12 @@ class MemoryPatrolStore:
 
     async def drop_look(self, tx: Transaction, look_id: str) -> None:
         _set(tx, self._looks, look_id, None)
+
+    async def put_plan(self, plan: Mapping[str, Any]) -> None:
+        self._plan = dict(plan)
+
+    async def plan(self) -> dict[str, Any] | None:
+        return self._plan
 
     async def secret(self) -> str:
         # Nothing outside this process can fetch from it.

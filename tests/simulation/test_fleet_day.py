@@ -49,7 +49,7 @@ def test_a_day_in_which_no_cell_starves_and_no_drone_lands_under_its_reserve() -
         made = schedule.plan(ground, fleet, Wanted(visits, in_air, {}), at)
         assert isinstance(made, Timetable), made
         assert made.lower_bound <= made.worst_idleness + 1e-9
-        for dock_sn in free_s:
+        for dock_sn in list(free_s):
             sortie = schedule.due(made, dock_sn, at, policy.leave_early_s)
             if sortie is None:
                 continue

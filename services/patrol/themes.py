@@ -1,0 +1,103 @@
+"""Theme patrols as data (`rules/themes.toml`): what a theme makes of each cell's risk, and how it
+is flown when a plan is made for it alone."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from pathlib import Path
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from domain.codec import from_plain
+from domain.district import District
+from domain.hazard import HazardKind
+from domain.place import SiteKind, ZoneKind
+from geo.frames import LocalFrame
+from geo.shapes import local_geometry
+
+RULES = Path(__file__).parent / "rules" / "themes.toml"
+LOCAL_TIME = timezone(timedelta(hours=8))
+_HEIGHTS_AGL_M = (20.0, 120.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """One theme. `hours` are local, from..to; `rain_from_level` None: whatever the weather."""
+
+    code: str
+    name: str
+    near: tuple[str, ...]
+    kinds: tuple[HazardKind, ...]
+    hours: tuple[int, int]
+    height_agl_m: float
+    camera: str
+    factor: float
+    rain_from_level: int | None = None
+
+    def is_on(self, at: datetime, rain_level: int) -> bool:
+        """Tell whether the hour and the weather call for it."""
+        hour = at.astimezone(LOCAL_TIME).hour
+        wet = self.rain_from_level is None or rain_level >= self.rain_from_level
+        return wet and self.hours[0] <= hour < self.hours[1]
+
+
+def read_themes(text: str) -> tuple[Theme, ...]:
+    """Read themes from TOML. Raises ValueError naming theme and field of what does not fit."""
+    places = {*ZoneKind, *SiteKind}
+    found = []
+    for code, plain in tomllib.loads(text).items():
+        theme = from_plain(Theme, {"code": code, **plain})
+        unknown = [kind for kind in theme.near if kind not in places]
+        if unknown:
+            raise ValueError(f"{code}.near: {unknown[0]!r} is no kind of zone or site")
+        if not _HEIGHTS_AGL_M[0] <= theme.height_agl_m <= _HEIGHTS_AGL_M[1]:
+            raise ValueError(f"{code}.height_agl_m must lie in 20..120, got {theme.height_agl_m:g}")
+        if theme.factor <= 0.0:
+            raise ValueError(f"{code}.factor must be positive, got {theme.factor:g}")
+        found.append(theme)
+    return tuple(found)
+
+
+@cache
+def load_themes() -> tuple[Theme, ...]:
+    """Return the themes that come with Gridwing."""
+    return read_themes(RULES.read_text(encoding="utf-8"))
+
+
+def cells_of(theme: Theme, district: District) -> frozenset[str]:
+    """Return the codes of the cells that hold or touch what a theme is about."""
+    frame = LocalFrame(district.origin)
+    about: list[BaseGeometry] = [
+        local_geometry(z.area, frame) for z in district.zones if z.kind in theme.near
+    ]
+    about += [
+        shapely.Point(*frame.to_local(s.position.lat_deg, s.position.lon_deg))
+        for s in district.sites
+        if s.kind in theme.near
+    ]
+    if not about:
+        return frozenset()
+    tree = shapely.STRtree(about)
+    return frozenset(
+        cell.code
+        for cell in district.cells
+        if len(tree.query(local_geometry(cell.area, frame), predicate="intersects"))
+    )
+
+
+def factors(
+    themes: Sequence[Theme],
+    cells: Mapping[str, frozenset[str]],
+    at: datetime,
+    rain_level: int,
+) -> dict[str, float]:
+    """Return what the themes that are on make of each cell's risk; `cells` are by theme code."""
+    found: dict[str, float] = {}
+    for theme in themes:
+        if theme.is_on(at, rain_level):
+            for code in cells[theme.code]:
+                found[code] = max(found.get(code, 1.0), theme.factor)
+    return found
