@@ -204,9 +204,10 @@ class Planner:
         old = self._made_at is None or (
             (at - self._made_at).total_seconds() >= around.policy.replan_s
         )
-        if old or sky_changed or (ready and known != self._known):
+        changed, self._known = known != self._known, known
+        if old or sky_changed or (ready and changed):
             self._ground = around.ground
-            self._known, self._made_at, self._planning = known, at, True
+            self._made_at, self._planning = at, True
             wanted = Wanted(await around.store.visits(), _in_air_s(flights), self._factors(at))
             self._commander.spawn(self._replan(fleet, wanted, at))
             return

@@ -53,6 +53,7 @@ LOOK = replace(
     mission_id="m2",
     purpose=MissionPurpose.VERIFY,
     cell_codes=(),
+    wayline=replace(PATROL.wayline, waypoints=PATROL.wayline.waypoints[:1]),
     target=ORIGIN,
     kind=HazardKind.FIRE,
     incident_id="i1",

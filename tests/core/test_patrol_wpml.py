@@ -133,10 +133,14 @@ def test_models_are_known_by_their_names() -> None:
     assert airframe("Unheard Of") is None
 
 
-def test_a_look_carries_no_file_and_a_patrol_does() -> None:
+def test_what_is_flown_as_a_wayline_carries_a_file_and_a_look_at_one_point_does_not() -> None:
     fold = Fold(MemoryPatrolStore(), district(), PatrolPolicy())
+    round_something = replace(patrol(), purpose=MissionPurpose.VERIFY)
+    line = round_something.wayline
+    straight = replace(round_something, wayline=replace(line, waypoints=line.waypoints[:1]))
     assert fold.wayline_file(patrol()) is not None
-    assert fold.wayline_file(replace(patrol(), purpose=MissionPurpose.VERIFY)) is None
+    assert fold.wayline_file(round_something) is not None
+    assert fold.wayline_file(straight) is None
 
 
 def test_keys_differ_by_mission_and_secret() -> None:
