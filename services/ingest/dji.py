@@ -273,11 +273,14 @@ def _progress(sn: str, data: dict[str, Any], at: datetime) -> FlightReport:
 
 
 def _break_point(told: dict[str, Any]) -> BreakPoint | None:
-    index, state = integer(told, "index", 0, 65535), integer(told, "state", 0, 1)
-    if index is None or state is None:
+    """A break point that cannot be one is not kept; what else the message says stands."""
+    try:
+        index, state = integer(told, "index", 0, 65535), integer(told, "state", 0, 1)
+        progress = number(told, "progress", 0, 1) or 0.0
+        wayline = integer(told, "wayline_id", 0, 65535) or 0
+    except Unreadable:
         return None
-    progress = number(told, "progress", 0, 1) or 0.0
-    return BreakPoint(index, state, progress, integer(told, "wayline_id", 0, 65535) or 0)
+    return None if index is None or state is None else BreakPoint(index, state, progress, wayline)
 
 
 def _alarms(sn: str, data: dict[str, Any], at: datetime) -> AlarmSet:

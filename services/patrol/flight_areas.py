@@ -20,6 +20,8 @@ UPDATE_METHOD, GET_METHOD = "flight_areas_update", "flight_areas_get"
 SYNC_METHOD, LOCATION_METHOD = "flight_areas_sync_progress", "flight_areas_drone_location"
 SYNCHRONIZED = "synchronized"
 NEAR_LIMIT = 64
+FARTHEST_M = 1e7
+WORD_LIMIT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +110,34 @@ def heard(sync: AreaSync, method: str, data: Mapping[str, Any], at: datetime) ->
         return replace(sync, near=tuple(near), located_at=at)
     file, status = data.get("file"), data.get("status")
     checksum = file.get("checksum") if isinstance(file, dict) else None
-    if not isinstance(status, str):
+    if not _word(status):
         return sync
     if isinstance(checksum, str) and checksum and checksum != sync.checksum:
         # Word of a file that is no longer the one to have.
         return sync
-    return replace(sync, status=status, reason=_whole(data.get("reason")))
+    return replace(sync, status=str(status), reason=_whole(data.get("reason")))
 
 
 def _distance(row: object) -> AreaDistance | None:
-    if not isinstance(row, dict) or not isinstance(row.get("area_id"), str):
+    if not isinstance(row, dict) or not _word(row.get("area_id")):
         return None
     away = row.get("area_distance")
     if isinstance(away, bool) or not isinstance(away, int | float):
         return None
+    if not -FARTHEST_M <= away <= FARTHEST_M:
+        return None
     return AreaDistance(row["area_id"], float(away), bool(row.get("is_in_area")))
+
+
+def _word(value: object) -> bool:
+    """A word that may be stored: what no font has, no database may have either."""
+    return isinstance(value, str) and 0 < len(value) <= WORD_LIMIT and value.isprintable()
 
 
 def _whole(value: object) -> int:
     """Some firmware sends its codes as text."""
     try:
-        return int(value) if isinstance(value, int | str) else 0
+        code = int(value) if isinstance(value, int | str) else 0
     except ValueError:
         return 0
+    return code if 0 <= code <= 65_535 else 0

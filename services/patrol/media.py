@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 METHOD = "file_upload_callback"
+TEXT_LIMIT = 512
+FILES_LIMIT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,21 @@ def media_file(data: Mapping[str, Any], at: datetime) -> MediaFile | None:
         return None
     ext, counts = file.get("ext"), task if isinstance(task, dict) else {}
     flight_id = ext.get("flight_id") if isinstance(ext, dict) else None
-    key, name = file.get("object_key"), file.get("name")
-    if not all(isinstance(v, str) and v for v in (flight_id, key)):
+    key, name = _text(file.get("object_key")), _text(file.get("name"))
+    of = _text(flight_id)
+    if not of or not key:
         return None
-    return MediaFile(
-        str(flight_id), str(key), str(name or ""), _count(counts.get("uploaded_file_count")),
-        _count(counts.get("expected_file_count")), at,
-    )  # fmt: skip
+    uploaded, expected = (counts.get(f"{word}_file_count") for word in ("uploaded", "expected"))
+    return MediaFile(of, key, name, _count(uploaded), _count(expected), at)
+
+
+def _text(value: object) -> str:
+    """A text that may be stored; empty for what is none."""
+    fits = isinstance(value, str) and len(value) <= TEXT_LIMIT and value.isprintable()
+    return str(value) if fits else ""
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 <= value <= FILES_LIMIT else 0

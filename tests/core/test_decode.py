@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.mission import BreakPoint
 from domain.observation import (
     AlarmSet,
     DeviceRequest,
@@ -105,6 +106,27 @@ def test_flight_progress_is_read_from_its_ext() -> None:
     assert (report.flight_id, report.step, report.waypoint_index) == ("m-1", 25, 7)
     assert report.break_reason == 0
     assert result.reply is not None
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"index": 3, "state": 0, "progress": 0.25, "wayline_id": 0}, BreakPoint(3, 0, 0.25)),
+        ({"index": "3", "state": "1"}, BreakPoint(3, 1, 0.0)),
+        ({"index": 3, "state": 0, "progress": 7.0}, None),
+        ({"index": -1, "state": 0}, None),
+        ({"state": 0}, None),
+    ],
+)
+def test_a_break_point_is_kept_where_it_can_be_one(
+    told: dict[str, Any], kept: BreakPoint | None
+) -> None:
+    ext = {"flight_id": "m-1", "break_point": told}
+    body = {"method": "flighttask_progress", "timestamp": STAMP, "gateway": DOCK,
+            "data": {"output": {"status": "partially_done", "ext": ext}}}  # fmt: skip
+    (report,) = heard(f"thing/product/{DOCK}/events", body).observations
+    assert isinstance(report, FlightReport)
+    assert (report.status, report.break_point) == ("partially_done", kept)
 
 
 def test_hms_is_the_whole_current_set() -> None:

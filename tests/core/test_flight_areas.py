@@ -102,6 +102,27 @@ def test_a_media_file_is_read_and_what_is_none_is_not() -> None:
     assert [media_file(o, EPOCH) for o in odd] == [None] * 3
 
 
+@pytest.mark.parametrize(
+    "odd", [None, True, 10**400, 1e308, float("nan"), "", "x" * 2000, "\x00", "\ud800", [], {}]
+)
+def test_what_a_dock_says_wrongly_is_never_stored(odd: Any) -> None:
+    sync = AreaSync("DOCK1")
+    for data in (
+        {"status": odd}, {"status": "fail", "reason": odd}, {"status": "fail", "file": odd},
+    ):  # fmt: skip
+        kept = heard(sync, SYNC_METHOD, data, at(1))
+        assert kept.status in ("untold", "fail")
+        assert kept.reason in (0, 1)
+    for row in (odd, {"area_id": odd, "area_distance": 1}, {"area_id": "A", "area_distance": odd}):
+        assert heard(sync, LOCATION_METHOD, {"drone_locations": [row]}, at(1)).near == ()
+    file = {"object_key": "k", "name": odd, "ext": {"flight_id": "m1"}}
+    counts = {"uploaded_file_count": odd, "expected_file_count": odd}
+    told = media_file({"file": file, "flight_task": counts}, EPOCH)
+    assert told == MediaFile("m1", "k", "", 0, 0, EPOCH)
+    assert media_file({"file": file | {"object_key": odd}}, EPOCH) is None
+    assert media_file({"file": file | {"ext": {"flight_id": odd}}}, EPOCH) is None
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"features":[{}]}', b"[]", b'{"features":3}'])
 def test_a_dock_refuses_what_is_no_file_of_areas(body: bytes) -> None:
     with pytest.raises(ValueError):
