@@ -11,7 +11,7 @@ from typing import Any
 from domain.codec import to_plain
 from domain.device import Dock
 from domain.district import District
-from domain.mission import Mission, MissionPurpose, Waypoint
+from domain.mission import Mission, Waypoint
 from domain.place import Airspace, AirspaceKind, Area, GridCell, Ring
 from services.patrol.flight import Flight
 
@@ -82,8 +82,7 @@ def path_feature(mission: Mission, dock: Dock | None = None) -> Feature:
         "purpose": mission.purpose.value,
         "height_rel_m": max((w.height_rel_m for w in waypoints), default=0.0),
     }
-    look = mission.purpose is not MissionPurpose.PATROL
-    return _feature(_line(waypoints[:1] if look else waypoints, dock), "path", told)
+    return _feature(_line(waypoints, dock), "path", told)
 
 
 def sortie_feature(flight: Flight, dock: Dock | None = None) -> Feature:

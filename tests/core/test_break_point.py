@@ -179,10 +179,12 @@ def test_a_busy_dock_is_left_alone_for_longer_each_time() -> None:
                 while len(asked) < count:
                     asked.append((scene.clock.now() - EPOCH).total_seconds())
 
-        await scene.play(400.0, note())
+        await scene.play(2400.0, note())
         waits = [b - a for a, b in itertools.pairwise(asked)]
-        assert 3 <= len(waits) <= 5
-        assert all(b > 1.5 * a for a, b in itertools.pairwise(waits))
+        # The plan may leave more time between; never less than the dock is owed.
+        assert 2 <= len(waits) <= 7
+        for n, wait_s in enumerate(waits, 1):
+            assert wait_s >= may_ask_again_s(n, 20.0, 640.0) - 1.0
         assert scene.docks[0].takeoffs == {}
 
     run(story())
