@@ -20,12 +20,12 @@ from geo.frames import LocalFrame
 from geo.routes import FlightModel, Point, flight_time_s
 from geo.shapes import local_to_area
 from services.patrol import divert, schedule
-from services.patrol.fleet import tenths_up
+from services.patrol.fleet.problem import tenths_up
+from services.patrol.fleet.repair import Docked, repaired
+from services.patrol.fleet.timetable import PlannedSortie, PlannedVisit, Timetable
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
-from services.patrol.repair import Docked, repaired
 from services.patrol.schedule import Standing
-from services.patrol.timetable import PlannedSortie, PlannedVisit, Timetable
 
 TRIALS = {6: 2000, 30: 500, 100: 200}
 LOOK_S = 120.0

@@ -17,11 +17,11 @@ from gridwing.fleet_instances import (
     instances,
 )
 from gridwing.ortools_peer import NoPeer
-from services.patrol.idleness import worst
-from services.patrol.judge import Aircraft, Closed, Rules
-from services.patrol.release import released, sorties
-from services.patrol.rota import RotaPolicy, plan_rota
-from services.patrol.routing import Effort, Plan, route
+from services.patrol.fleet.idleness import worst
+from services.patrol.fleet.judge import Aircraft, Closed, Rules
+from services.patrol.fleet.release import released, sorties
+from services.patrol.fleet.rota import RotaPolicy, plan_rota
+from services.patrol.fleet.routing import Effort, Plan, route
 
 SECONDS = 5.0
 HEIGHTS_AGL_M = (60.0, 70.0, 80.0, 90.0, 100.0, 110.0)

@@ -15,9 +15,9 @@ from shapely.geometry import Point as Spot
 from shapely.geometry.base import BaseGeometry
 
 from geo.routes import FlightModel, OpenSky, Point
-from services.patrol.fleet import Craft, Fleet, Handling, Task
-from services.patrol.idleness import Watch
-from services.patrol.ways import Ways
+from services.patrol.fleet.idleness import Watch
+from services.patrol.fleet.problem import Craft, Fleet, Handling, Task
+from services.patrol.fleet.ways import Ways
 
 ENDURANCE_S = 2100.0
 RESERVE_PCT = 20.0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.patrol.fleet import Fleet
-from services.patrol.routing import Plan
-from services.patrol.slots import even_slots
+from services.patrol.fleet.problem import Fleet
+from services.patrol.fleet.routing import Plan
+from services.patrol.fleet.slots import even_slots
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements-ortools.lock"

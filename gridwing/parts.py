@@ -54,9 +54,9 @@ from services.ingest.watch import run as run_watch
 from services.patrol.api import router as patrol_router
 from services.patrol.loop import run as run_patrol
 from services.patrol.policy import PatrolPolicy
+from services.patrol.sky.rules import load_sky_rules
 from services.patrol.sky_api import sky_router
 from services.patrol.sky_desk import SkyDesk
-from services.patrol.sky_rules import load_sky_rules
 from services.patrol.store import PostgresPatrolStore, wayline_key
 
 log = structlog.get_logger(__name__)

@@ -24,11 +24,11 @@ from runtime.database import open_pool
 from runtime.ledger import PostgresLedger
 from runtime.registry import NoDistrict, load
 from runtime.settings import required
-from services.patrol.application_form import form_csv, form_html
 from services.patrol.flight import Order
 from services.patrol.refusal import Refusal
+from services.patrol.sky.application_form import form_csv, form_html
+from services.patrol.sky.rules import load_sky_rules
 from services.patrol.sky_desk import REASONS, SkyDesk, Why
-from services.patrol.sky_rules import load_sky_rules
 from services.patrol.stop import Confirm
 from services.patrol.store import PostgresPatrolStore
 

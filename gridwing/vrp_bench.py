@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyvrp import read
 
-from services.patrol.routing import Effort, search
+from services.patrol.fleet.routing import Effort, search
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "vrp"
 SECONDS = 10.0

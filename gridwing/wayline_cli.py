@@ -17,11 +17,9 @@ from gridwing.cli import fail
 from gridwing.mavlink_cli import udp_address
 from gridwing.parts_cli import settings
 from runtime.clock import wall_clock
-from services.patrol.fault import Fault
-from services.patrol.flight import Flight
-from services.patrol.geojson import LAYERS, collection, layers, path_feature
-from services.patrol.mission_items import measured, mission_items, wayline_of
-from services.patrol.qgc_plan import (
+from services.patrol.aircraft.fault import Fault
+from services.patrol.aircraft.mission_items import measured, mission_items, wayline_of
+from services.patrol.aircraft.qgc_plan import (
     BadPlan,
     Plan,
     RallyPoint,
@@ -32,10 +30,12 @@ from services.patrol.qgc_plan import (
     rally_items,
     read_plan,
 )
-from services.patrol.qgc_waypoints import read_waypoints, waypoints_text
-from services.patrol.wpml import AIRFRAMES, airframe, kmz
-from services.patrol.wpml_check import check as check_kmz
-from services.patrol.wpml_read import open_kmz, routes
+from services.patrol.aircraft.qgc_waypoints import read_waypoints, waypoints_text
+from services.patrol.aircraft.wpml import AIRFRAMES, airframe, kmz
+from services.patrol.aircraft.wpml_check import check as check_kmz
+from services.patrol.aircraft.wpml_read import open_kmz, routes
+from services.patrol.flight import Flight
+from services.patrol.geojson import LAYERS, collection, layers, path_feature
 
 FAULTY_EXIT = 2
 FORMATS = ("kmz", "plan", "waypoints", "geojson")

@@ -20,6 +20,7 @@ from domain.events import (
 from domain.ids import derive
 from domain.mission import Mission, MissionOutcome, MissionPurpose
 from runtime.ledger import VersionConflict
+from services.patrol.aircraft.wpml import fingerprint
 from services.patrol.conversation import Conversation
 from services.patrol.departure import Other
 from services.patrol.dock_codes import BUSY, may_ask_again_s
@@ -43,7 +44,6 @@ from services.patrol.permits import NotPermitted, Permits, Wish
 from services.patrol.policy import PatrolPolicy, patience_s
 from services.patrol.presence import Presence
 from services.patrol.surroundings import Surroundings
-from services.patrol.wpml import fingerprint
 
 log = structlog.get_logger(__name__)
 

@@ -22,8 +22,8 @@ from geo.shapes import local_geometry
 from geo.terrain import Point3
 from services.patrol.plan import PatrolGround
 from services.patrol.refusal import Refusal
-from services.patrol.sky import Clearance, SkyNow
-from services.patrol.sky_rules import SkyRules
+from services.patrol.sky.rules import SkyRules
+from services.patrol.sky.standing import Clearance, SkyNow
 
 _APART_M = 0.5
 

@@ -26,13 +26,13 @@ from domain.events import (
 from domain.mission import Mission, MissionOutcome, MissionPurpose
 from geo.routes import FlightModel
 from runtime.ledger import Entry, Transaction
+from services.patrol.aircraft.wpml import airframe, kmz
 from services.patrol.flight import Flight, evolve, opened, touched
 from services.patrol.looks import already_wanted, wanted
 from services.patrol.policy import PatrolPolicy
-from services.patrol.sky import STREAMS, SkyRow
-from services.patrol.sky import evolve as evolve_sky
+from services.patrol.sky.standing import STREAMS, SkyRow
+from services.patrol.sky.standing import evolve as evolve_sky
 from services.patrol.store import PatrolStore
-from services.patrol.wpml import airframe, kmz
 
 log = structlog.get_logger(__name__)
 

@@ -26,12 +26,16 @@ from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
 from runtime.topics import osd
 from services.patrol import divert, schedule
+from services.patrol.aircraft.wpml import airframe
+from services.patrol.aircraft.wpml_check import check
 from services.patrol.break_point import rest_s, resumed
 from services.patrol.commander import Commander, remaining_s
 from services.patrol.conversation import Conversation
 from services.patrol.demand import CellVisits
 from services.patrol.dock_files import DockFiles
 from services.patrol.dock_state import heard
+from services.patrol.fleet.repair import repaired
+from services.patrol.fleet.timetable import NoPlan, PlannedSortie, Timetable, shown
 from services.patrol.flight import Flight, Order, Step, touched
 from services.patrol.fold import Fold
 from services.patrol.gate import airtime_s, refusals
@@ -39,15 +43,11 @@ from services.patrol.look_way import look_wayline
 from services.patrol.looks import WantedLook, in_order, may_divert
 from services.patrol.plan import PatrolGround, sortie_of, wayline
 from services.patrol.policy import PatrolPolicy, patience_s
-from services.patrol.repair import repaired
 from services.patrol.schedule import Standing, Wanted
-from services.patrol.sky import STREAMS
+from services.patrol.sky.standing import STREAMS
 from services.patrol.store import DroneTakenError, PatrolStore
 from services.patrol.surroundings import Surroundings, Think, at_once
 from services.patrol.themes import cells_of, factors, load_themes
-from services.patrol.timetable import NoPlan, PlannedSortie, Timetable, shown
-from services.patrol.wpml import airframe
-from services.patrol.wpml_check import check
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any, Self, cast
 
 import structlog
 
-from services.patrol.mission_items import MissionItem
-from services.patrol.mission_upload import (
+from services.patrol.aircraft.mission_items import MissionItem
+from services.patrol.aircraft.mission_upload import (
     Download,
     Message,
     Peer,

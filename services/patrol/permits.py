@@ -23,7 +23,7 @@ from services.patrol.policy import patience_s
 from services.patrol.presence import Presence
 from services.patrol.recall import Recall, Situation, recall
 from services.patrol.refusal import Refusal
-from services.patrol.sky import SkyNow, sky_now
+from services.patrol.sky.standing import SkyNow, sky_now
 from services.patrol.surroundings import Surroundings
 
 _IN_THE_AIR = (MissionState.EXECUTING, MissionState.UNKNOWN, MissionState.FLYING)

@@ -17,9 +17,9 @@ from geo.frames import LocalFrame
 from geo.routes import FlightModel, Point, flight_time_s, length_m
 from geo.shapes import local_geometry
 from geo.terrain import FlatTerrain, Terrain
+from services.patrol.fleet.timetable import PlannedSortie
+from services.patrol.fleet.ways import Ways
 from services.patrol.policy import PatrolPolicy
-from services.patrol.timetable import PlannedSortie
-from services.patrol.ways import Ways
 
 _LEFT_OUT_SHARE = 0.001
 _APART_M = 0.5

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from domain.hazard import HazardKind
 from geo.airspace import SkyPolicy
 from geo.coverage import Effort
-from services.patrol.sky_rules import SkyRules, load_sky_rules
+from services.patrol.sky.rules import SkyRules, load_sky_rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from domain.mission import MissionPurpose, MissionState
 from geo.airspace import SkyPolicy, Volume, breaches
 from geo.terrain import Point3, Terrain
 from services.patrol.flight import Flight, Order, Step
-from services.patrol.sky_rules import RecallRule
+from services.patrol.sky.rules import RecallRule
 
 BY = "patrol"
 HOME, HOLD = "return_home", "hold"

@@ -14,16 +14,16 @@ from domain.device import Dock, Drone
 from geo.coverage import NoSweep
 from geo.routes import Point
 from services.patrol.demand import CellVisits, began_at, demand
-from services.patrol.fleet import Craft, Fleet, Handling, Task, tenths_up
+from services.patrol.fleet.idleness import Watch, worst
+from services.patrol.fleet.judge import Aircraft, Closed, Rules
+from services.patrol.fleet.problem import Craft, Fleet, Handling, Task, tenths_up
+from services.patrol.fleet.release import released, sorties
+from services.patrol.fleet.repair import Docked
+from services.patrol.fleet.rota import RotaPolicy, plan_rota
+from services.patrol.fleet.timetable import NoPlan, PlannedSortie, PlannedVisit, Timetable
 from services.patrol.gate import airtime_s
-from services.patrol.idleness import Watch, worst
-from services.patrol.judge import Aircraft, Closed, Rules
 from services.patrol.plan import PatrolGround
-from services.patrol.release import released, sorties
-from services.patrol.repair import Docked
-from services.patrol.rota import RotaPolicy, plan_rota
 from services.patrol.themes import Theme, cells_of
-from services.patrol.timetable import NoPlan, PlannedSortie, PlannedVisit, Timetable
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from domain.codec import to_plain
 from domain.ids import derive
 from domain.place import Airspace, AirspaceKind, Area, HeightReference
 from runtime.access import Principal, allow
-from services.patrol.application_form import form_csv, form_html
-from services.patrol.applications import deadlines
 from services.patrol.flight import Order
 from services.patrol.refusal import Refusal
-from services.patrol.sky import Clearance
+from services.patrol.sky.application_form import form_csv, form_html
+from services.patrol.sky.applications import deadlines
+from services.patrol.sky.standing import Clearance
 from services.patrol.sky_desk import NOTE_LIMIT_CHARACTERS, Done, SkyDesk, Why
 from services.patrol.stop import Confirm
 

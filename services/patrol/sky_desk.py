@@ -29,13 +29,22 @@ from geo.shapes import area_to_shape, local_geometry
 from runtime.access import Principal, allow
 from runtime.clock import Clock
 from runtime.ledger import Ledger, Transaction, VersionConflict
-from services.patrol import applications, stop
-from services.patrol.application_form import FormRow, form_rows
+from services.patrol import stop
 from services.patrol.flight import Flight, Order, Step
 from services.patrol.policy import patience_s
 from services.patrol.refusal import Refusal
-from services.patrol.sky import Clearance, Control, GroundStop, SkyNow, SkyRow, evolve, sky_now
-from services.patrol.sky_rules import SkyRules
+from services.patrol.sky import applications
+from services.patrol.sky.application_form import FormRow, form_rows
+from services.patrol.sky.rules import SkyRules
+from services.patrol.sky.standing import (
+    Clearance,
+    Control,
+    GroundStop,
+    SkyNow,
+    SkyRow,
+    evolve,
+    sky_now,
+)
 from services.patrol.store import PatrolStore
 
 log = structlog.get_logger(__name__)

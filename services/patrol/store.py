@@ -18,7 +18,7 @@ from services.patrol.demand import CellVisits
 from services.patrol.dock_store import DockStore, PostgresDockStore
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
-from services.patrol.sky_store import PostgresSkyStore, SkyStore
+from services.patrol.sky.store import PostgresSkyStore, SkyStore
 
 FLIGHTS_LISTED_LIMIT = 200
 FLIGHTS_READ_LIMIT = 256

@@ -11,8 +11,8 @@ from services.patrol.demand import CellVisits
 from services.patrol.dock_store import DockStore, MemoryDockStore
 from services.patrol.flight import Flight
 from services.patrol.looks import WantedLook
-from services.patrol.sky_store import SkyStore
-from services.patrol.sky_store_memory import MemorySkyStore
+from services.patrol.sky.store import SkyStore
+from services.patrol.sky.store_memory import MemorySkyStore
 from services.patrol.store import FLIGHTS_LISTED_LIMIT, DroneTakenError
 
 V = TypeVar("V")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from runtime.clock import Clock
 from runtime.ledger import Ledger
+from services.patrol.fleet.timetable import NoPlan, Timetable
 from services.patrol.fold import Fold
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
 from services.patrol.store import PatrolStore
-from services.patrol.timetable import NoPlan, Timetable
 
 Think = Callable[[Callable[[], Timetable | NoPlan]], Awaitable[Timetable | NoPlan]]
 """Runs the making of a plan and returns it."""

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from geo.routes import FlightModel, OpenSky, Point
-from services.patrol.fleet import Craft, Fleet, Handling, Task, packed, timing
-from services.patrol.idleness import Watch, lower_bound, worst
-from services.patrol.judge import Aircraft, Closed, Rules, judge
-from services.patrol.release import released, sorties
-from services.patrol.repair import Docked, repaired
-from services.patrol.rota import RotaPolicy, plan_rota, seen_s
-from services.patrol.routing import Effort, Plan, cost, route
-from services.patrol.slots import Stretch, even_slots, stretched
-from services.patrol.timetable import PlannedSortie, Timetable
-from services.patrol.ways import Ways
+from services.patrol.fleet.idleness import Watch, lower_bound, worst
+from services.patrol.fleet.judge import Aircraft, Closed, Rules, judge
+from services.patrol.fleet.problem import Craft, Fleet, Handling, Task, packed, timing
+from services.patrol.fleet.release import released, sorties
+from services.patrol.fleet.repair import Docked, repaired
+from services.patrol.fleet.rota import RotaPolicy, plan_rota, seen_s
+from services.patrol.fleet.routing import Effort, Plan, cost, route
+from services.patrol.fleet.slots import Stretch, even_slots, stretched
+from services.patrol.fleet.timetable import PlannedSortie, Timetable
+from services.patrol.fleet.ways import Ways
 
 MODEL = FlightModel(12.0, 2.5, 2.0)
 EFFORT = Effort(iterations=60)

@@ -9,11 +9,11 @@ from shapely.geometry import box
 from domain.place import Zone, ZoneKind
 from geo.shapes import local_to_area
 from services.patrol import schedule
+from services.patrol.fleet.timetable import Timetable, shown
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
 from services.patrol.schedule import Standing, Wanted
 from services.patrol.themes import cells_of, factors, load_themes, read_themes
-from services.patrol.timetable import Timetable, shown
 from tests.core.patrol_scene import EPOCH, FRAME, district
 
 RIVER = Zone("Z1", ZoneKind.RIVER, local_to_area(box(450.0, 50.0, 550.0, 150.0), FRAME))

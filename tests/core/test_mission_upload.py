@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from domain.mission import Wayline, Waypoint
 from domain.place import Position
-from services.patrol.mission_items import (
+from services.patrol.aircraft.mission_items import (
     RETURN,
     TAKE_OFF,
     WAYPOINT,
@@ -23,7 +23,7 @@ from services.patrol.mission_items import (
     mission_items,
     wayline_of,
 )
-from services.patrol.mission_upload import (
+from services.patrol.aircraft.mission_upload import (
     Download,
     Peer,
     ProtocolPolicy,
@@ -38,7 +38,7 @@ from services.patrol.mission_upload import (
     tick_download,
     tick_upload,
 )
-from services.patrol.qgc_plan import Plan, RallyPoint, fence_items, keep_out, rally_items
+from services.patrol.aircraft.qgc_plan import Plan, RallyPoint, fence_items, keep_out, rally_items
 from simulators.mavlink_commands import hear
 from simulators.mavlink_vehicle import MavlinkVehicle, Message, VehicleOptions
 from tests.core.patrol_scene import no_fly

@@ -23,8 +23,8 @@ from runtime.access import Principal, Role
 from services.patrol import loop as patrol
 from services.patrol.flight import Order
 from services.patrol.refusal import Refusal
+from services.patrol.sky.rules import load_sky_rules
 from services.patrol.sky_desk import Done, SkyDesk, Why
-from services.patrol.sky_rules import load_sky_rules
 from services.patrol.stop import Confirm
 from tests.core.patrol_scene import FRAME
 from tests.core.test_patrol_at_most_once import POLICY, Scene, assert_sound, run, scene_now

@@ -14,12 +14,12 @@ from geo.routes import FlightModel, flight_time_s
 from services.patrol import divert, schedule
 from services.patrol.demand import CellVisits, idleness
 from services.patrol.dock_state import DeviceNow, heard
+from services.patrol.fleet.timetable import NoPlan, Timetable
 from services.patrol.gate import Stand, airtime_s, battery_after_pct, refusals
 from services.patrol.look_way import look_wayline
 from services.patrol.plan import PatrolGround, Sortie, sortie_of, wayline
 from services.patrol.policy import PatrolPolicy
 from services.patrol.schedule import Standing, Wanted
-from services.patrol.timetable import NoPlan, Timetable
 from tests.core.patrol_scene import EPOCH, cell, district, dock_and_drone, no_fly
 
 POLICY = PatrolPolicy()

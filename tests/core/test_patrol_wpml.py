@@ -10,14 +10,14 @@ import pytest
 
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
 from geo.routes import FlightModel
+from services.patrol.aircraft.wpml import AIRFRAMES, airframe, fingerprint, kmz
+from services.patrol.fleet.timetable import Timetable
 from services.patrol.fold import Fold
 from services.patrol.plan import PatrolGround, sortie_of, wayline
 from services.patrol.policy import PatrolPolicy
 from services.patrol.schedule import Standing, Wanted, plan
 from services.patrol.store import wayline_key
 from services.patrol.store_memory import MemoryPatrolStore
-from services.patrol.timetable import Timetable
-from services.patrol.wpml import AIRFRAMES, airframe, fingerprint, kmz
 from tests.core.patrol_scene import EPOCH, FRAME, ORIGIN, district
 
 KML = "{http://www.opengis.net/kml/2.2}"

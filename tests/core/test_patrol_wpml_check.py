@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
 from domain.place import Position
 from geo.routes import FlightModel
-from services.patrol.wpml import AIRFRAMES, kmz
-from services.patrol.wpml_check import check
-from services.patrol.wpml_read import (
+from services.patrol.aircraft.wpml import AIRFRAMES, kmz
+from services.patrol.aircraft.wpml_check import check
+from services.patrol.aircraft.wpml_read import (
     KMZ_LIMIT_BYTES,
     TEMPLATE,
     WAYLINES,

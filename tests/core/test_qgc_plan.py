@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.place import Position
-from services.patrol.mission_items import MissionItem, mission_items
-from services.patrol.mission_upload import same_items
-from services.patrol.qgc_plan import (
+from services.patrol.aircraft.mission_items import MissionItem, mission_items
+from services.patrol.aircraft.mission_upload import same_items
+from services.patrol.aircraft.qgc_plan import (
     BadPlan,
     FenceCircle,
     Plan,
@@ -23,7 +23,7 @@ from services.patrol.qgc_plan import (
     plan_text,
     read_plan,
 )
-from services.patrol.qgc_waypoints import read_waypoints, waypoints_text
+from services.patrol.aircraft.qgc_waypoints import read_waypoints, waypoints_text
 from tests.core.patrol_scene import no_fly
 from tests.core.test_mission_upload import HOME, ITEMS, route
 

@@ -12,7 +12,7 @@ from geo.airspace import Volume
 from geo.terrain import FlatTerrain, Point3
 from services.patrol.flight import Flight, Order, evolve, opened
 from services.patrol.recall import Recall, Situation, recall
-from services.patrol.sky_rules import RecallRule, load_sky_rules
+from services.patrol.sky.rules import RecallRule, load_sky_rules
 from tests.core.patrol_scene import EPOCH, FRAME
 
 LAW = load_sky_rules()

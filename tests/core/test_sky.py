@@ -24,14 +24,14 @@ from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
 from domain.place import Airspace, AirspaceKind
 from geo.shapes import local_to_area
 from geo.terrain import FlatTerrain
-from services.patrol.application_form import form_csv, form_html, form_rows
-from services.patrol.applications import confirmed, deadlines, decided, file
 from services.patrol.departure import Other, flown_path, reasons, timed
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
 from services.patrol.refusal import Refusal
-from services.patrol.sky import Clearance, SkyNow, SkyRow, evolve, sky_now, state_type
-from services.patrol.sky_rules import RULES, load_sky_rules, read_sky_rules
+from services.patrol.sky.application_form import form_csv, form_html, form_rows
+from services.patrol.sky.applications import confirmed, deadlines, decided, file
+from services.patrol.sky.rules import RULES, load_sky_rules, read_sky_rules
+from services.patrol.sky.standing import Clearance, SkyNow, SkyRow, evolve, sky_now, state_type
 from services.patrol.stop import CONFIRM_WITHIN_S, Effect, ask, refused
 from tests.core.patrol_scene import EPOCH, FRAME, district
 

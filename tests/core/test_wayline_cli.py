@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gridwing.wayline_cli import wayline
-from services.patrol.qgc_plan import check_plan, read_plan
-from services.patrol.wpml_check import check
+from services.patrol.aircraft.qgc_plan import check_plan, read_plan
+from services.patrol.aircraft.wpml_check import check
 
 PATH = {
     "type": "FeatureCollection",

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 
 from gridwing.wayline_cli import wayline
 from runtime.clock import wall_clock
-from services.patrol.mission_items import MissionItem, mission_items
+from services.patrol.aircraft.mission_items import MissionItem, mission_items
+from services.patrol.aircraft.mission_upload import item_message
+from services.patrol.aircraft.qgc_plan import Plan, RallyPoint, fence_items, keep_out, plan_text
 from services.patrol.mission_link import MissionLink, NoVehicle, upload
-from services.patrol.mission_upload import item_message
-from services.patrol.qgc_plan import Plan, RallyPoint, fence_items, keep_out, plan_text
 from simulators.mavlink_radio import fly
 from simulators.mavlink_vehicle import MavlinkVehicle, VehicleOptions
 from tests.core.patrol_scene import no_fly
@@ -137,7 +137,7 @@ async def test_the_command_uploads_a_file_with_its_fence(tmp_path: Path) -> None
 
 
 def test_items_are_what_pymavlink_packs_and_its_waypoint_file_holds(tmp_path: Path) -> None:
-    from services.patrol.qgc_waypoints import read_waypoints, waypoints_text
+    from services.patrol.aircraft.qgc_waypoints import read_waypoints, waypoints_text
 
     packer = dialect.MAVLink(None, 255, 190)
     for seq, item in enumerate(ITEMS):

@@ -20,12 +20,12 @@ from runtime.clock import Clock, wall_clock
 from runtime.database import open_pool
 from runtime.ledger import PostgresLedger
 from runtime.registry import save
+from services.patrol.aircraft.qgc_plan import read_plan
 from services.patrol.api import router
 from services.patrol.flight import opened
-from services.patrol.qgc_plan import read_plan
+from services.patrol.sky.rules import load_sky_rules
 from services.patrol.sky_api import sky_router
 from services.patrol.sky_desk import SkyDesk
-from services.patrol.sky_rules import load_sky_rules
 from services.patrol.store import PostgresPatrolStore, wayline_key
 from tests.core.patrol_scene import EPOCH, FRAME, district, no_fly
 

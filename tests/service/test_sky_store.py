@@ -35,9 +35,9 @@ from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
 from services.patrol.presence import Presence
 from services.patrol.refusal import Refusal
-from services.patrol.sky import GroundStop, SkyRow
+from services.patrol.sky.rules import load_sky_rules
+from services.patrol.sky.standing import GroundStop, SkyRow
 from services.patrol.sky_desk import Done, SkyDesk, Why
-from services.patrol.sky_rules import load_sky_rules
 from services.patrol.stop import Confirm
 from services.patrol.store import PatrolStore, PostgresPatrolStore
 from services.patrol.store_memory import MemoryPatrolStore

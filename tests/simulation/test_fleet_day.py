@@ -10,11 +10,11 @@ from datetime import timedelta
 from domain.place import GridCell
 from services.patrol import schedule
 from services.patrol.demand import CellVisits
-from services.patrol.judge import judge
+from services.patrol.fleet.judge import judge
+from services.patrol.fleet.timetable import PlannedSortie, Timetable
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
 from services.patrol.schedule import Standing, Wanted
-from services.patrol.timetable import PlannedSortie, Timetable
 from tests.core.patrol_scene import EPOCH, district, no_fly
 
 HOURS = 6.0

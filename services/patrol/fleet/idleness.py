@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from services.patrol.fleet import Craft, Fleet
+from services.patrol.fleet.problem import Craft, Fleet
 
 _MOMENTS = 24
 _HALVINGS = 40

@@ -15,7 +15,7 @@ from domain.codec import from_plain, to_plain
 from runtime.database import Pool
 from runtime.ledger import Transaction
 from runtime.personal import keep
-from services.patrol.sky import SkyRow, state_type
+from services.patrol.sky.standing import SkyRow, state_type
 
 SKY_LOCK = 0x534B59  # "SKY"
 ROWS_LIMIT = 2000

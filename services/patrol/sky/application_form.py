@@ -15,9 +15,9 @@ from domain.clearance import ApplicationKind, ApplicationState
 from domain.device import Dock, Drone
 from domain.district import District
 from domain.mission import Mission
-from services.patrol.applications import deadlines
-from services.patrol.sky import Clearance
-from services.patrol.sky_rules import SkyRules
+from services.patrol.sky.applications import deadlines
+from services.patrol.sky.rules import SkyRules
+from services.patrol.sky.standing import Clearance
 
 BY_HAND = ""
 TITLE = "无人驾驶航空器飞行活动申请表"

@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any
 
 from domain.place import Airspace, Position
-from services.patrol.fault import Fault
-from services.patrol.mission_items import (
+from services.patrol.aircraft.fault import Fault
+from services.patrol.aircraft.mission_items import (
     ABSOLUTE,
     ABSOLUTE_INT,
     CIRCLE_KEEP_IN,

@@ -4,7 +4,7 @@ fly is a vehicle of its own, with its own hours, and slots are moved between sea
 from collections.abc import Sequence
 from enum import StrEnum
 
-from services.patrol.fleet import Fleet, Routes, Slot, Timing, packed
+from services.patrol.fleet.problem import Fleet, Routes, Slot, Timing, packed
 
 SLOTS_PER_CRAFT_LIMIT = 24
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 
 from domain.place import Position
 from geo.frames import LocalFrame
-from services.patrol.fault import Fault
-from services.patrol.wpml_read import (
+from services.patrol.aircraft.fault import Fault
+from services.patrol.aircraft.wpml_read import (
     KML,
     TEMPLATE,
     WAYLINES,
@@ -30,7 +30,7 @@ from services.patrol.wpml_read import (
     open_kmz,
     text,
 )
-from services.patrol.wpml_rules import RULES, Rule
+from services.patrol.aircraft.wpml_rules import RULES, Rule
 
 FAULTS_LIMIT = 1000
 DOCK_LOWEST_TAKE_OFF_M = 8.0

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from services.patrol.mission_items import ITEMS_LIMIT, MissionItem
+from services.patrol.aircraft.mission_items import ITEMS_LIMIT, MissionItem
 
 Message = tuple[str, dict[str, Any]]
 Fields = Mapping[str, Any]

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from geo.routes import Point
-from services.patrol.fleet import Fleet, Timing, packed
-from services.patrol.judge import Aircraft, Rules, Verdict, judge
-from services.patrol.routing import Plan
-from services.patrol.timetable import PlannedSortie, PlannedVisit
+from services.patrol.fleet.judge import Aircraft, Rules, Verdict, judge
+from services.patrol.fleet.problem import Fleet, Timing, packed
+from services.patrol.fleet.routing import Plan
+from services.patrol.fleet.timetable import PlannedSortie, PlannedVisit
 
 WayOf = Callable[[Point, Point], tuple[Point, ...] | None]
 

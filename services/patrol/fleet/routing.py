@@ -15,8 +15,8 @@ from pyvrp.search import NeighbourhoodParams
 from pyvrp.solve import SolveParams, solve
 from pyvrp.stop import MaxIterations, MaxRuntime
 
-from services.patrol.fleet import Fleet, Routes, Slot, packed
-from services.patrol.slots import Stretch, even_slots, stretched
+from services.patrol.fleet.problem import Fleet, Routes, Slot, packed
+from services.patrol.fleet.slots import Stretch, even_slots, stretched
 
 _TICKS_PER_S = 10
 _NEVER_TICKS = 10_000_000

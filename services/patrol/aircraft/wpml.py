@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 from domain.mission import Mission, Waypoint
 from geo.frames import LocalFrame
 from geo.routes import FlightModel, Point, corner_reach_m
-from services.patrol.wpml_read import TEMPLATE, WAYLINES, zipped
+from services.patrol.aircraft.wpml_read import TEMPLATE, WAYLINES, zipped
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -11,7 +11,7 @@ from typing import Any
 from domain.codec import from_plain
 from geo.airspace import SkyPolicy
 
-RULES = Path(__file__).parent / "rules" / "sky.toml"
+RULES = Path(__file__).parents[1] / "rules" / "sky.toml"
 ACTIONS = ("return_home", "hold", "nothing")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from runtime.ledger import Transaction
-from services.patrol.sky import SkyRow
+from services.patrol.sky.standing import SkyRow
 
 
 @dataclass

@@ -8,8 +8,8 @@ import math
 from dataclasses import replace
 
 from domain.place import Position
-from services.patrol.mission_items import ABSOLUTE, NAN, WAYPOINT, MissionItem
-from services.patrol.qgc_plan import FRAMES, TO_TEXT_FRAME, TO_WIRE_FRAME, BadPlan, Plan
+from services.patrol.aircraft.mission_items import ABSOLUTE, NAN, WAYPOINT, MissionItem
+from services.patrol.aircraft.qgc_plan import FRAMES, TO_TEXT_FRAME, TO_WIRE_FRAME, BadPlan, Plan
 
 HEAD = "QGC WPL 110"
 LINES_LIMIT = 65_536

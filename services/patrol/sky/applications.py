@@ -12,8 +12,8 @@ from domain.clearance import ApplicationKind, ApplicationState, FlightApplicatio
 from domain.district import District
 from domain.events import ApplicationDecided, ApplicationFiled, TakeOffConfirmed
 from services.patrol.refusal import Refusal
-from services.patrol.sky import Clearance
-from services.patrol.sky_rules import SkyRules
+from services.patrol.sky.rules import SkyRules
+from services.patrol.sky.standing import Clearance
 
 LONGEST_DAYS = {
     ApplicationKind.LONG_TERM: 366,

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from geo.routes import FlightModel, Point, flight_time_s
-from services.patrol.fleet import Craft, tenths_up
-from services.patrol.judge import Aircraft, Rules, judge
-from services.patrol.timetable import PlannedSortie, PlannedVisit, Timetable
-from services.patrol.ways import Ways
+from services.patrol.fleet.judge import Aircraft, Rules, judge
+from services.patrol.fleet.problem import Craft, tenths_up
+from services.patrol.fleet.timetable import PlannedSortie, PlannedVisit, Timetable
+from services.patrol.fleet.ways import Ways
 
 _TRIED = 3
 _VISITS_LIMIT = 64

@@ -10,9 +10,9 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from services.patrol.fleet import Fleet, Routes, Slot, Task, packed, tenths_up, timing
-from services.patrol.idleness import Watch, lower_bound, worst
-from services.patrol.routing import Effort, Plan, route
+from services.patrol.fleet.idleness import Watch, lower_bound, worst
+from services.patrol.fleet.problem import Fleet, Routes, Slot, Task, packed, tenths_up, timing
+from services.patrol.fleet.routing import Effort, Plan, route
 
 _MUST_PRIZE_S = 10_000.0
 _PRIZE_LIMIT_S = 200_000.0

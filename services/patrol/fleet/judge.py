@@ -16,7 +16,7 @@ import shapely
 from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
 
-from services.patrol.timetable import PlannedSortie, PlannedVisit
+from services.patrol.fleet.timetable import PlannedSortie, PlannedVisit
 
 Spot = tuple[float, float]
 Samples = npt.NDArray[np.float64]

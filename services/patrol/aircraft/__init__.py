@@ -1,0 +1,1 @@
+"""Files and messages aircraft read: WPML, QGroundControl plans, MAVLink missions. Pure."""

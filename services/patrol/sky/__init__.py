@@ -1,0 +1,1 @@
+"""The sky's rules, what stands over the district, and applications to fly."""
