@@ -111,7 +111,7 @@ def _or_none(timed: Timed, field: str, digits: int) -> float | None:
 
 
 def _share_of(timed: Timed, peer_s: float) -> float | None:
-    return timed[0].time_s / peer_s if isinstance(timed[0], Sweep) else None
+    return round(timed[0].time_s / peer_s, 4) if isinstance(timed[0], Sweep) else None
 
 
 def _beside(
