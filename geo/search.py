@@ -13,7 +13,7 @@ from geo.routes import FlightModel, Point
 from geo.search_kernel import ALLOWED, anneal
 from geo.starts import ring_edges
 from geo.strip import FLAT, Strip
-from geo.strip_counter import OFFSETS, fill
+from geo.strip_counter import DISCS, OFFSETS, fill
 
 CELLS_LIMIT = 16_000_000
 """Of the raster; a wider area gets coarser cells."""
@@ -114,6 +114,8 @@ class Field:
         """
         state = np.zeros((PATH_LIMIT + 8, 2))
         best = np.zeros_like(state)
+        if self.strip[DISCS] > 0.0:
+            path = _blunt(path, self.width * self.cell_m / 2.0)
         size = len(path)
         state[:size] = self._cells(np.asarray(path, float))
         scale = 1.0 / self.cell_m
@@ -142,6 +144,15 @@ class Field:
             float(missing) * self.cell_m**2,
             missing <= cost[ALLOWED],
         )
+
+
+def _blunt(path: Sequence[Point], least_m: float) -> Sequence[Point]:
+    """Leave out ends shorter than half a width, whose turns have no disc."""
+    while len(path) > 2 and math.dist(path[0], path[1]) < least_m:
+        path = path[1:]
+    while len(path) > 2 and math.dist(path[-1], path[-2]) < least_m:
+        path = path[:-1]
+    return path
 
 
 def _skew_rad(edges: NDArray[np.float64]) -> float:

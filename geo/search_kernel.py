@@ -4,7 +4,17 @@ import math
 
 import numpy as np
 
-from geo.path_moves import LISTED, PATH_LIMIT, SPLICE, build, list_move, propose, uniform
+from geo.path_moves import (
+    CARRY,
+    CARRY_TURNED,
+    LISTED,
+    PATH_LIMIT,
+    SPLICE,
+    build,
+    list_move,
+    propose,
+    uniform,
+)
 from geo.strip_counter import (
     DISCS,
     NONE,
@@ -192,6 +202,28 @@ def _time_change(path: Floats, size: int, move: Ints, fresh: Floats, cost: Float
 
 
 @compiled
+def _leg(path: Floats, i: int) -> float:
+    dx, dy = path[i + 1, 0] - path[i, 0], path[i + 1, 1] - path[i, 1]
+    return math.sqrt(dx * dx + dy * dy)
+
+
+@compiled
+def _blunts(path: Floats, size: int, move: Ints, fresh: Floats, least: float,
+            trial: Floats) -> bool:  # fmt: skip
+    """Tell whether a move shortens the first or last leg below `least`: see geo.strip.discs."""
+    lo, hi = move[1], move[2]
+    if move[0] == CARRY or move[0] == CARRY_TURNED:
+        lo, hi = min(lo, move[3]), max(hi, move[3] + 1)
+    if lo > 1 and hi < size - 2:
+        return False
+    after = build(path, size, move, fresh, trial)
+    first, last = _leg(trial, 0), _leg(trial, after - 2)
+    return (first < least and first < _leg(path, 0)) or (
+        last < least and last < _leg(path, size - 2)
+    )
+
+
+@compiled
 def _excess(missing: int, cost: Floats) -> float:
     """Missing area beyond what is allowed, in squared widths."""
     return float(max(0.0, missing - cost[ALLOWED]) / (cost[WIDTH] * cost[WIDTH]))
@@ -263,6 +295,8 @@ def anneal(
                        trial_speeds)  # fmt: skip
         # What costs too much even if it left nothing missing is not worth counting.
         if added > bound or not _is_open(lists, sizes, edges):
+            continue
+        if strip[DISCS] > 0.0 and _blunts(path, size, move, fresh, 1.0001 * strip[RADIUS], trial):
             continue
         journal[0, 0] = 0
         more = _exchange(lists, sizes, 0, strip, shapes, counts, inside, limits, journal)

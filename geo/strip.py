@@ -3,7 +3,8 @@
 Independent of how a path was found: nothing here knows a planner or a raster.
 
 - `flat` ends: a flat-ended rectangle of the strip's width per segment and a disc of half a width at
-  each turn.
+  each turn; none within half a width of either end, so that a tiny first leg with a turn cannot
+  round the end off.
 - `footprint` ends: the camera's rectangle, width across and `reach` along, carried along the
   heading of each segment. A segment shorter than half a width does not count, so that wiggling
   cannot widen the strip; turns add nothing.
@@ -76,10 +77,18 @@ def rectangles(path: Sequence[Point], strip: Strip) -> NDArray[np.object_]:
 
 
 def discs(path: Sequence[Point], strip: Strip) -> NDArray[np.object_]:
-    """Return the disc at each turn; none in footprint mode."""
-    turns = path[1:-1] if strip.ends == FLAT else []
-    points = shapely.points(np.asarray(turns, float).reshape(-1, 2))
-    found = shapely.buffer(points, strip.width_m / 2.0, quad_segs=_DISC_QUARTER_SEGMENTS)
+    """Return the disc at each turn; none in footprint mode.
+
+    A turn within half a width of either end, along the path, has an empty one.
+    """
+    if strip.ends != FLAT:
+        return np.empty(0, object)
+    ends = np.asarray(path, float)
+    flown_m = np.cumsum(np.hypot(*np.diff(ends, axis=0).T))
+    radius_m = strip.width_m / 2.0
+    to_end_m = np.minimum(flown_m[:-1], flown_m[-1] - flown_m[:-1])
+    radii_m = np.where(to_end_m >= radius_m, radius_m, 0.0)
+    found = shapely.buffer(shapely.points(ends[1:-1]), radii_m, quad_segs=_DISC_QUARTER_SEGMENTS)
     return np.asarray(found, object)
 
 

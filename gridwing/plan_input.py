@@ -102,7 +102,17 @@ def read_features(path: Path, crs: str) -> list[Source] | NoSweep:
     except (DataSourceError, DataLayerError, OSError, ValueError) as error:
         return NoSweep("unreadable", f"give a GeoJSON, GeoPackage or Shapefile: {error}")
     named = crs or ("" if frame.crs is None else frame.crs.to_string())
-    return [Source(str(i), found, named) for i, found in enumerate(frame.geometry)]
+    names = _names(frame)
+    return [Source(n, found, named) for n, found in zip(names, frame.geometry, strict=True)]
+
+
+def _names(frame: geopandas.GeoDataFrame) -> list[str]:
+    """What the features are called: the first column of distinct words, else their numbers."""
+    for column in frame.columns.drop(frame.geometry.name):
+        words = frame[column].tolist()
+        if all(isinstance(w, str) and not w.isdigit() for w in words) and frame[column].is_unique:
+            return [str(w) for w in words]
+    return [str(i) for i in range(len(frame))]
 
 
 def _source(feature: Any, i: int, crs: str) -> Source:

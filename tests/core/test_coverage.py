@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 
-from geo.coverage import NoSweep, Sweep, swath_m, sweep
+from geo.coverage import QUICK, NoSweep, Sweep, plan, swath_m, sweep
 from geo.routes import FlightModel, OpenSky, length_m
 from geo.starts import order
-from geo.strip import coverage_share, covered
+from geo.strip import Strip, coverage_share, covered
 
 BENCHMARK = Path(__file__).parents[3] / "shared" / "data" / "coverage" / "coverage.json"
 
@@ -58,6 +58,14 @@ def test_a_strip_has_flat_ends_and_round_turns() -> None:
     assert not strip.contains(Point(-1.0, 0.0))
     assert strip.contains(Point(105.0, -5.0))
     assert coverage_share(box(0, -10, 50, 10), [(0.0, 0.0), (100.0, 0.0)], 20.0) == pytest.approx(1)
+
+
+def test_a_flat_ended_buffer_of_the_path_covers_as_much() -> None:
+    area = Polygon([(0, 0), (310, 20), (280, 240), (120, 290), (10, 180)])
+    found = plan(area, Strip(60.0), effort=QUICK)
+    assert isinstance(found, Sweep)
+    drawn = LineString(found.path).buffer(30.0, cap_style="flat", quad_segs=64)
+    assert area.intersection(drawn).area / area.area >= 0.9989
 
 
 def test_a_hole_is_flown_round() -> None:

@@ -5,7 +5,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from shapely.geometry import Point, box
+from shapely.geometry import LineString, Point, box
 
 from geo.camera import LENSES, Lens, ground_footprint
 from geo.strip import FOOTPRINT, Strip, coverage_share, covered, waste
@@ -49,6 +49,19 @@ def test_a_disc_is_seen_at_turns_only() -> None:
     strip = covered(PATH, Strip(20.0))
     assert strip.contains(Point(99.0, 20.0))
     assert not strip.contains(Point(2.0, 9.0))
+
+
+def test_a_tiny_first_leg_does_not_round_the_end_off() -> None:
+    straight = [(0.0, 50.0), (100.0, 50.0)]
+    hooked = [(0.0, 50.1), *straight, (100.0, 49.9)]
+    more_m2 = covered(hooked, 20.0).difference(covered(straight, 20.0)).area
+    assert more_m2 < 2 * 0.2 * 20.0
+
+
+def test_flat_ends_are_those_of_a_flat_ended_buffer() -> None:
+    drawn = LineString([*PATH[:4], (20.0, 80.0), (20.0, 95.0)]).buffer(10.0, cap_style="flat")
+    ours = covered([*PATH[:4], (20.0, 80.0), (20.0, 95.0)], 20.0)
+    assert ours.symmetric_difference(drawn).area < 1e-3 * drawn.area
 
 
 @pytest.mark.parametrize("strip", [Strip(20.0), Strip(20.0, FOOTPRINT)])
