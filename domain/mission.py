@@ -35,7 +35,10 @@ class MissionOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waypoint:
-    """A point of a wayline. `height_rel_m` is above take-off; yaw None = along the path."""
+    """A point of a wayline. `height_rel_m` is above take-off; yaw None = along the path.
+
+    `cell_code` marks the end of a leg that sweeps a cell, `site_code` a hover over a key site.
+    """
 
     position: Position
     height_rel_m: float
@@ -44,6 +47,7 @@ class Waypoint:
     yaw_deg: float | None = None
     hover_s: float = 0.0
     cell_code: str | None = None
+    site_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from domain.events import (
     HazardRaised,
     IncidentClosed,
     IncidentDismissed,
+    IncidentFiled,
+    IncidentReported,
     LookConcluded,
     MissionEnded,
     MissionPlanned,
@@ -28,8 +30,10 @@ from geo.routes import FlightModel
 from runtime.ledger import Entry, Transaction
 from services.patrol.aircraft.wpml import airframe, kmz
 from services.patrol.flight import Flight, evolve, opened, touched
+from services.patrol.history import counted, counts_from, was_none
 from services.patrol.looks import already_wanted, wanted
 from services.patrol.policy import PatrolPolicy
+from services.patrol.sites import sites_of
 from services.patrol.sky.standing import STREAMS, SkyRow
 from services.patrol.sky.standing import evolve as evolve_sky
 from services.patrol.store import PatrolStore
@@ -64,12 +68,15 @@ class Fold:
                 await self._drop_given(tx, mission_id)
             case HazardRaised() | VerificationRequested():
                 await self._want(tx, entry.event, entry.at)
-            case (
-                IncidentClosed(incident_id=incident_id) | IncidentDismissed(incident_id=incident_id)
-            ):
-                for look in await self._store.looks(tx):
-                    if look.incident_id == incident_id:
-                        await self._store.drop_look(tx, look.look_id)
+            case IncidentReported():
+                incident = counted(entry.event, entry.at)
+                if incident is not None:
+                    keep_from = counts_from(entry.at, self._policy)
+                    await self._store.reported(tx, incident, keep_from)
+            case IncidentFiled(incident_id=incident_id):
+                await self._store.filed(tx, incident_id)
+            case IncidentClosed() | IncidentDismissed():
+                await self._over(tx, entry.event)
             case _:
                 pass
 
@@ -133,6 +140,7 @@ class Fold:
         if flight.mission.purpose is MissionPurpose.PATROL:
             if event.outcome in _FLOWN:
                 await self._store.flew(tx, _flown_cells(flight), at)
+                await self._store.hovered(tx, _flown_sites(flight), at)
             return
         for look in await self._store.looks(tx):
             if look.mission_id() == event.mission_id and event.outcome is MissionOutcome.COMPLETED:
@@ -144,6 +152,13 @@ class Fold:
         for look in await self._store.looks(tx):
             if look.given_by(mission_id):
                 await self._store.drop_look(tx, look.look_id)
+
+    async def _over(self, tx: Transaction, event: IncidentClosed | IncidentDismissed) -> None:
+        for look in await self._store.looks(tx):
+            if look.incident_id == event.incident_id:
+                await self._store.drop_look(tx, look.look_id)
+        if was_none(event):
+            await self._store.drop_incident(tx, event.incident_id)
 
     async def _want(
         self, tx: Transaction, event: HazardRaised | VerificationRequested, at: datetime
@@ -173,3 +188,12 @@ def _flown_cells(flight: Flight) -> tuple[str, ...]:
         w.cell_code for w in mission.wayline.waypoints[flight.waypoint_index + 1 :] if w.cell_code
     }
     return tuple(code for code in mission.cell_codes if code not in ahead)
+
+
+def _flown_sites(flight: Flight) -> tuple[str, ...]:
+    """Sites hovered over from where the flight began in its wayline to where it was last heard."""
+    mission = flight.mission
+    first = mission.break_point.index if mission.break_point is not None else 0
+    if flight.outcome is MissionOutcome.COMPLETED:
+        return sites_of(mission, first)
+    return () if flight.waypoint_index is None else sites_of(mission, first, flight.waypoint_index)

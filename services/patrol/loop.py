@@ -31,7 +31,7 @@ from services.patrol.aircraft.wpml_check import check
 from services.patrol.break_point import rest_s, resumed
 from services.patrol.commander import Commander, remaining_s
 from services.patrol.conversation import Conversation
-from services.patrol.demand import CellVisits
+from services.patrol.demand import CellVisits, began_at
 from services.patrol.dock_files import DockFiles
 from services.patrol.dock_state import heard
 from services.patrol.fleet.repair import repaired
@@ -39,11 +39,13 @@ from services.patrol.fleet.timetable import NoPlan, PlannedSortie, Timetable, sh
 from services.patrol.flight import Flight, Order, Step, touched
 from services.patrol.fold import Fold
 from services.patrol.gate import airtime_s, refusals
+from services.patrol.history import counts_from, learned, together
 from services.patrol.look_way import look_wayline
 from services.patrol.looks import WantedLook, in_order, may_divert
 from services.patrol.plan import PatrolGround, sortie_of, wayline
 from services.patrol.policy import PatrolPolicy, patience_s
 from services.patrol.schedule import Standing, Wanted
+from services.patrol.sites import errands, load_site_rules, sites_of
 from services.patrol.sky.standing import STREAMS
 from services.patrol.store import DroneTakenError, PatrolStore
 from services.patrol.surroundings import Surroundings, Think, at_once
@@ -208,7 +210,7 @@ class Planner:
         if old or sky_changed or (ready and changed):
             self._ground = around.ground
             self._made_at, self._planning = at, True
-            wanted = Wanted(await around.store.visits(), _in_air_s(flights), self._factors(at))
+            wanted = await self._wanted(flights, at)
             self._commander.spawn(self._replan(fleet, wanted, at))
             return
         for candidate in ready:
@@ -223,6 +225,23 @@ class Planner:
                 continue
             if await self._plan_patrol(candidate, sortie, at):
                 table = self._timetable = schedule.without(table, sortie)
+
+    async def _wanted(self, flights: Sequence[Flight], at: datetime) -> Wanted:
+        """Return what a plan made now is asked for."""
+        around = self._around
+        visits = await around.store.visits()
+        past = await around.store.incidents(counts_from(at, around.policy))
+        risks = together(self._factors(at), learned(past, at, around.policy))
+        in_air = {code for f in flights for code in sites_of(f.mission)}
+        due = errands(
+            around.ground,
+            load_site_rules(),
+            await around.store.site_visits(),
+            in_air,
+            began_at(visits, at),
+            at,
+        )
+        return Wanted(visits, _in_air_s(flights), risks, due)
 
     def _factors(self, at: datetime) -> dict[str, float]:
         """Return what the themes of the hour and the weather make of each cell's risk."""

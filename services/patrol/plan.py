@@ -1,8 +1,9 @@
 """Cells to a wayline: what each cell needs to be seen whole, and one path over several of them."""
 
+import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import shapely
 from shapely.geometry import MultiPolygon, Polygon
@@ -41,13 +42,15 @@ class CellPath:
 
 @dataclass(frozen=True, slots=True)
 class Sortie:
-    """One flight's path over its cells, dock to dock."""
+    """One flight's path over its cells, dock to dock. `stops` are the points of the path it hovers
+    over, with the site below and the seconds."""
 
     cell_codes: tuple[str, ...]
     path: tuple[Point, ...]
     marks: tuple[str | None, ...]
     length_m: float
     time_s: float
+    stops: Mapping[int, tuple[str, float]] = field(default_factory=dict)
 
 
 class PatrolGround:
@@ -187,7 +190,10 @@ def sortie_of(ground: PatrolGround, drone: Drone, planned: PlannedSortie) -> Sor
     """Join a planned sortie's ways and sweeps into one path, each point marked with its cell."""
     path: list[Point] = list(planned.ways[0])
     marks: list[str | None] = [None] * len(path)
+    stops: dict[int, tuple[str, float]] = {}
     for visit, way in zip(planned.visits, planned.ways[1:], strict=True):
+        if visit.hold_s > 0.0 and visit.cell_code is None:
+            stops[len(path) - 1] = (visit.task_id, visit.hold_s)
         path += visit.path[1:]
         marks[-1] = visit.cell_code
         marks += [visit.cell_code] * (len(visit.path) - 1)
@@ -195,8 +201,22 @@ def sortie_of(ground: PatrolGround, drone: Drone, planned: PlannedSortie) -> Sor
         marks += [None] * (len(way) - 1)
     model = ground.model(drone)
     return Sortie(
-        planned.cell_codes, tuple(path), tuple(marks), length_m(path), flight_time_s(path, model)
+        planned.cell_codes,
+        tuple(path),
+        tuple(marks),
+        length_m(path),
+        _time_s(path, stops, model),
+        stops,
     )
+
+
+def _time_s(
+    path: Sequence[Point], stops: Mapping[int, tuple[str, float]], model: FlightModel
+) -> float:
+    """Return the seconds of a path that comes to rest at its stops."""
+    ends = sorted({0, *stops, len(path) - 1})
+    flown_s = sum(flight_time_s(path[a : b + 1], model) for a, b in itertools.pairwise(ends))
+    return flown_s + sum(hover_s for _, hover_s in stops.values())
 
 
 def wayline(ground: PatrolGround, drone: Drone, flown: Sortie) -> Wayline:
@@ -205,20 +225,24 @@ def wayline(ground: PatrolGround, drone: Drone, flown: Sortie) -> Wayline:
     The aircraft climbs above its dock first, so the wayline starts at the second point.
     """
     dock = next(d for d in ground.district.docks if d.drone_sn == drone.sn)
-    points = list(zip(flown.path, flown.marks, strict=True))[1:]
-    kept = points[:1]
-    for point, mark in points[1:]:
-        if math.dist(kept[-1][0], point) > _APART_M:
-            kept.append((point, mark))
+    points = list(zip(flown.path, flown.marks, strict=True))
+    kept = [1]
+    for i in range(2, len(points)):
+        if math.dist(points[kept[-1]][0], points[i][0]) > _APART_M:
+            kept.append(i)
+        elif i in flown.stops and kept[-1] not in flown.stops:
+            kept[-1] = i
     return Wayline(
         tuple(
             Waypoint(
                 position=ground.frame.to_position(*point),
                 height_rel_m=ground.height_rel_m(dock, point, ground.policy.height_agl_m),
                 speed_m_s=drone.cruise_m_s,
+                hover_s=flown.stops[i][1] if i in flown.stops else 0.0,
                 cell_code=mark,
+                site_code=flown.stops[i][0] if i in flown.stops else None,
             )
-            for point, mark in kept
+            for i, (point, mark) in ((i, points[i]) for i in kept)
         ),
         round(flown.length_m, 1),
         round(flown.time_s, 1),

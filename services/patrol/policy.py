@@ -54,9 +54,15 @@ class PatrolPolicy:
     floor_revisits: float = 12.0
     risk_floor: float = 0.5
     unverified_weight: float = 1.5
+    # What a filed incident adds to its cell's risk, halved every two weeks; four make the most.
+    history_half_life_s: float = 14.0 * 86_400.0
+    history_step: float = 0.25
+    history_limit: float = 2.0
     idleness_wanted: tuple[float, ...] = (1.5,)
     # What a cell that could wait is worth: more than its flight, so that charged drones fly.
     fill_s: float = 1500.0
+    # What a site just due is worth: a detour, not a cell. It grows with the square of its wait.
+    site_worth_s: float = 120.0
     route_iterations: int = 150
     plan_seed: int = 1
     # Sweeps are worked out for what leaves within this, and for a few cells more each time.

@@ -23,6 +23,7 @@ from services.patrol.fleet.rota import RotaPolicy, plan_rota
 from services.patrol.fleet.timetable import NoPlan, PlannedSortie, PlannedVisit, Timetable
 from services.patrol.gate import airtime_s
 from services.patrol.plan import PatrolGround
+from services.patrol.sites import Errand
 from services.patrol.themes import Theme, cells_of
 
 
@@ -46,7 +47,7 @@ class Wanted:
     visits: Mapping[str, CellVisits]
     in_air_s: Mapping[str, float]
     factors: Mapping[str, float]
-    errands: tuple[Task, ...] = ()
+    errands: tuple[Errand, ...] = ()
 
 
 def plan(
@@ -70,7 +71,8 @@ def plan(
         tasks, watches = _cells(ground, typical, wanted, at)
         if not tasks and not wanted.errands:
             return NoPlan("nothing_due", "cells: none is in reach; open airspace or move a dock")
-        problem = problem_of(ground, (*tasks, *wanted.errands), crafts, typical)
+        hovers = [_hover(errand, len(typical)) for errand in wanted.errands]
+        problem = problem_of(ground, (*tasks, *hovers), crafts, typical)
         rota_policy = RotaPolicy(policy.idleness_wanted, policy.fill_s, policy.route_iterations)
         found = plan_rota(problem, watches, policy.plan_seed, rota_policy)
         planned = sorties(problem, found.plan, ground.ways.way, (policy.height_agl_m,))
@@ -196,6 +198,12 @@ def _cells(
         )
         tasks.append(Task(cell.code, handlings, 0.0, cell_code=cell.code))
     return tasks, watches
+
+
+def _hover(errand: Errand, kinds: int) -> Task:
+    """Return an errand as a task; every camera serves."""
+    handling = Handling((errand.point,), tenths_up(errand.hover_s))
+    return Task(errand.site_code, (handling,) * kinds, errand.prize)
 
 
 def _handling(

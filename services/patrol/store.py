@@ -1,4 +1,5 @@
-"""Patrol's read tables on PostgreSQL: flights, visits to cells, wanted looks."""
+"""Patrol's read tables on PostgreSQL: flights, visits to cells and key sites, past incidents,
+wanted looks."""
 
 import hashlib
 import hmac
@@ -17,6 +18,7 @@ from runtime.ledger import Transaction
 from services.patrol.demand import CellVisits
 from services.patrol.dock_store import DockStore, PostgresDockStore
 from services.patrol.flight import Flight
+from services.patrol.history import PastIncident
 from services.patrol.looks import WantedLook
 from services.patrol.sky.store import PostgresSkyStore, SkyStore
 
@@ -72,6 +74,24 @@ class PatrolStore(Protocol):
     async def saw(self, tx: Transaction, cell_code: str, at: datetime) -> None: ...
 
     async def flew(self, tx: Transaction, cell_codes: Sequence[str], at: datetime) -> None: ...
+
+    async def site_visits(self) -> dict[str, datetime]:
+        """Return when each key site was last hovered over."""
+        ...
+
+    async def hovered(self, tx: Transaction, site_codes: Sequence[str], at: datetime) -> None: ...
+
+    async def incidents(self, since: datetime) -> list[PastIncident]:
+        """Return the filed incidents reported since then, in a fixed order."""
+        ...
+
+    async def reported(self, tx: Transaction, incident: PastIncident, keep_from: datetime) -> None:
+        """Keep an incident that is not filed yet, and forget those from before `keep_from`."""
+        ...
+
+    async def filed(self, tx: Transaction, incident_id: str) -> None: ...
+
+    async def drop_incident(self, tx: Transaction, incident_id: str) -> None: ...
 
     async def looks(self, tx: Transaction | None = None) -> list[WantedLook]:
         """Return the queue, as the transaction sees it if one is given."""
@@ -215,6 +235,46 @@ class PostgresPatrolStore:
                 " flown_count = patrol_visit.flown_count + 1",
                 [code, at],
             )
+
+    async def site_visits(self) -> dict[str, datetime]:
+        rows = await self._rows("SELECT site_code, flown_at FROM patrol_site_visit")
+        return {str(code): at.astimezone(UTC) for code, at in rows}
+
+    async def hovered(self, tx: Transaction, site_codes: Sequence[str], at: datetime) -> None:
+        for code in site_codes:
+            await tx.connection.execute(
+                "INSERT INTO patrol_site_visit VALUES (%s, %s) ON CONFLICT (site_code) DO UPDATE"
+                " SET flown_at = greatest(patrol_site_visit.flown_at, excluded.flown_at)",
+                [code, at],
+            )
+
+    async def incidents(self, since: datetime) -> list[PastIncident]:
+        rows = await self._rows(
+            "SELECT incident_id, cell_code, reported_at FROM patrol_incident"
+            " WHERE filed AND reported_at >= %s",
+            [since],
+        )
+        found = [PastIncident(str(i), str(c), at.astimezone(UTC)) for i, c, at in rows]
+        return sorted(found, key=lambda i: (i.reported_at, i.incident_id))
+
+    async def reported(self, tx: Transaction, incident: PastIncident, keep_from: datetime) -> None:
+        await tx.connection.execute(
+            "DELETE FROM patrol_incident WHERE reported_at < %s", [keep_from]
+        )
+        await tx.connection.execute(
+            "INSERT INTO patrol_incident VALUES (%s, %s, %s) ON CONFLICT (incident_id) DO NOTHING",
+            [incident.incident_id, incident.cell_code, incident.reported_at],
+        )
+
+    async def filed(self, tx: Transaction, incident_id: str) -> None:
+        await tx.connection.execute(
+            "UPDATE patrol_incident SET filed = true WHERE incident_id = %s", [incident_id]
+        )
+
+    async def drop_incident(self, tx: Transaction, incident_id: str) -> None:
+        await tx.connection.execute(
+            "DELETE FROM patrol_incident WHERE incident_id = %s", [incident_id]
+        )
 
     async def looks(self, tx: Transaction | None = None) -> list[WantedLook]:
         query = "SELECT look FROM patrol_look ORDER BY look_id"

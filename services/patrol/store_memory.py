@@ -10,6 +10,7 @@ from runtime.ledger import Transaction
 from services.patrol.demand import CellVisits
 from services.patrol.dock_store import DockStore, MemoryDockStore
 from services.patrol.flight import Flight
+from services.patrol.history import PastIncident
 from services.patrol.looks import WantedLook
 from services.patrol.sky.store import SkyStore
 from services.patrol.sky.store_memory import MemorySkyStore
@@ -25,6 +26,9 @@ class MemoryPatrolStore:
         self._flights: dict[str, Flight] = {}
         self._kmz: dict[str, bytes] = {}
         self._visits: dict[str, CellVisits] = {}
+        self._site_visits: dict[str, datetime] = {}
+        self._reported: dict[str, PastIncident] = {}
+        self._filed: dict[str, PastIncident] = {}
         self._looks: dict[str, WantedLook] = {}
         self._plan: dict[str, Any] | None = None
         self.sky: SkyStore = MemorySkyStore()
@@ -90,6 +94,35 @@ class MemoryPatrolStore:
                 known, flown_at=max(at, known.flown_at or at), flown_count=known.flown_count + 1
             )
             _set(tx, self._visits, code, flown)
+
+    async def site_visits(self) -> dict[str, datetime]:
+        return dict(self._site_visits)
+
+    async def hovered(self, tx: Transaction, site_codes: Sequence[str], at: datetime) -> None:
+        for code in site_codes:
+            _set(tx, self._site_visits, code, max(at, self._site_visits.get(code, at)))
+
+    async def incidents(self, since: datetime) -> list[PastIncident]:
+        found = [i for i in self._filed.values() if i.reported_at >= since]
+        return sorted(found, key=lambda i: (i.reported_at, i.incident_id))
+
+    async def reported(self, tx: Transaction, incident: PastIncident, keep_from: datetime) -> None:
+        for table in (self._reported, self._filed):
+            for old in [i for i in table.values() if i.reported_at < keep_from]:
+                _set(tx, table, old.incident_id, None)
+        known = {**self._reported, **self._filed}
+        if incident.incident_id not in known:
+            _set(tx, self._reported, incident.incident_id, incident)
+
+    async def filed(self, tx: Transaction, incident_id: str) -> None:
+        incident = self._reported.get(incident_id)
+        if incident is not None:
+            _set(tx, self._reported, incident_id, None)
+            _set(tx, self._filed, incident_id, incident)
+
+    async def drop_incident(self, tx: Transaction, incident_id: str) -> None:
+        _set(tx, self._reported, incident_id, None)
+        _set(tx, self._filed, incident_id, None)
 
     async def looks(self, tx: Transaction | None = None) -> list[WantedLook]:
         return [self._looks[look_id] for look_id in sorted(self._looks)]

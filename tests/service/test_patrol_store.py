@@ -11,6 +11,10 @@ from domain.events import (
     CellSeen,
     Event,
     FlightProgressed,
+    IncidentClosed,
+    IncidentDismissed,
+    IncidentFiled,
+    IncidentReported,
     LookConcluded,
     MissionDiverted,
     MissionEnded,
@@ -19,7 +23,8 @@ from domain.events import (
     MissionStepIntended,
     VerificationRequested,
 )
-from domain.hazard import HazardKind
+from domain.hazard import HazardKind, Severity
+from domain.incident import CloseOutcome
 from domain.mission import (
     LookOutcome,
     Mission,
@@ -37,6 +42,7 @@ from services.patrol.dock_store import DockStore, MemoryDockStore, PostgresDockS
 from services.patrol.flight import opened
 from services.patrol.flight_areas import AreaDistance, AreaSync, area_file
 from services.patrol.fold import Fold
+from services.patrol.history import PastIncident
 from services.patrol.media import MediaFile
 from services.patrol.policy import PatrolPolicy
 from services.patrol.store import DroneTakenError, PatrolStore, PostgresPatrolStore
@@ -246,6 +252,64 @@ async def test_a_look_that_failed_is_wanted_again(ground: Ground) -> None:
     await ground.tell(f"mission/{look.mission_id()}", MissionPlanned(planned), failed)
     await ground.fold()
     assert await ground.store.looks() == [replace(look, tries=1)]
+
+
+def reported(incident_id: str, cell_code: str | None = CELLS[0]) -> IncidentReported:
+    return IncidentReported(
+        incident_id, HazardKind.FIRE, Severity.HIGH, ORIGIN, cell_code, None, "drone", "h1", ()
+    )
+
+
+async def test_filed_incidents_are_history_until_they_prove_to_be_none(ground: Ground) -> None:
+    for name in ("i1", "i2", "i3", "i4"):
+        await ground.tell(f"incident/{name}", reported(name))
+    await ground.tell("incident/i5", reported("i5", None), IncidentFiled("i5"))
+    for name in ("i1", "i2", "i3"):
+        await ground.tell(f"incident/{name}", IncidentFiled(name))
+    await ground.tell("incident/i2", IncidentDismissed("i2", CloseOutcome.FALSE_ALARM))
+    await ground.tell("incident/i3", IncidentClosed("i3", CloseOutcome.UNFOUNDED))
+    await ground.tell("incident/i1", IncidentClosed("i1", CloseOutcome.HANDLED))
+    await ground.fold()
+    assert await ground.store.incidents(EPOCH) == [PastIncident("i1", CELLS[0], EPOCH)]
+    assert await ground.store.incidents(EPOCH + timedelta(seconds=1)) == []
+
+
+async def test_old_incidents_are_forgotten(ground: Ground) -> None:
+    late = EPOCH + timedelta(days=200)
+    async with ground.ledger.transaction() as tx:
+        await ground.store.reported(tx, PastIncident("i1", CELLS[0], EPOCH), EPOCH)
+        await ground.store.filed(tx, "i1")
+        await ground.store.reported(tx, PastIncident("i1", CELLS[1], late), EPOCH)
+    assert await ground.store.incidents(EPOCH) == [PastIncident("i1", CELLS[0], EPOCH)]
+    async with ground.ledger.transaction() as tx:
+        await ground.store.reported(tx, PastIncident("i2", CELLS[1], late), late)
+        await ground.store.filed(tx, "i2")
+    assert await ground.store.incidents(EPOCH) == [PastIncident("i2", CELLS[1], late)]
+
+
+def over_sites(mission_id: str) -> Mission:
+    flown = mission(mission_id)
+    points = tuple(
+        replace(w, site_code=f"ST{i}", hover_s=8.0)
+        for i, w in enumerate(flown.wayline.waypoints)
+    )
+    return replace(flown, wayline=replace(flown.wayline, waypoints=points))
+
+
+async def test_sites_flown_over_are_remembered(ground: Ground) -> None:
+    part = FlightProgressed("m1", "DOCK1", "in_progress", 25, 50, 1, None, 0, EPOCH)
+    await ground.tell("mission/m1", MissionPlanned(over_sites("m1")))
+    await ground.tell("flight/m1", part)
+    await ground.tell("mission/m1", MissionEnded("m1", MissionOutcome.PARTIAL, "wind"))
+    await ground.fold()
+    assert await ground.store.site_visits() == {"ST0": EPOCH, "ST1": EPOCH}
+    await ground.tell("mission/m2", MissionPlanned(over_sites("m2")))
+    await ground.tell("mission/m2", MissionEnded("m2", MissionOutcome.FAILED, "refused"))
+    await ground.fold()
+    assert "ST2" not in await ground.store.site_visits()
+    async with ground.ledger.transaction() as tx:
+        await ground.store.hovered(tx, ["ST0", "ST2"], EPOCH - timedelta(seconds=9))
+    assert (await ground.store.site_visits())["ST0"] == EPOCH
 
 
 @pytest.fixture(params=["postgres", "memory"])
