@@ -64,10 +64,14 @@ class Effort:
     last_moves: int
     polish_rounds: int
     polish_moves: int
+    tries: int = 1
+    """Of each spiral, where holes make the order matter: it is settled early and by chance."""
 
 
 QUICK = Effort(20.0, 28.0, (0.95, 0.98), 2, 8_000, 1, 60_000, 0, 4, 6_000)
-BEST = Effort(24.0, 40.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 160_000, 650_000, 5, 40_000)
+BEST = Effort(24.0, 40.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 160_000, 650_000, 5, 40_000, 3)
+_LAST_AFTER_TRIES = 0.7
+"""What is left of the last search, so that several tries cost no more."""
 _PATIENT, _MOST_PATIENT, _PER_HOLE = 1.5, 4.0, 0.2
 # A second is dearer than its metres of cruise where every corner costs one, so what is missing must
 # be dearer too.
@@ -82,6 +86,8 @@ _HEATS = {
     LENGTH: Heat(),
     TIME: Heat(warm=0.05, cold=0.003, light=10.0, heavy=60.0, bend=0.01),
 }
+_OPEN = replace(_HEATS[LENGTH], light=3.0)
+"""While starts are compared and holes leave the order open: gaps are cheap at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +245,9 @@ class _Planner:
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.area, self.strip, self.wanted = area, strip, wanted
-        self.objective, self.effort, self.seed = objective, effort, seed
+        self.objective, self.seed = objective, seed
+        self.holes = sum(len(p.interiors) for p in polygons(area))
+        self.effort = _spread(effort) if self.holes else replace(effort, tries=1)
         self.model = model or FlightModel()
         self.say = say or (lambda _: None)
         self.free = own_sky(area) if sky is None else sky.free
@@ -298,9 +306,8 @@ class _Planner:
 
     def _moves(self, usual: int) -> int:
         size = self.area.area / self.strip.width_m**2 / _USUAL_WIDTHS2
-        holes = sum(len(p.interiors) for p in polygons(self.area))
         most = max(_PATIENT, min(_MOST_PATIENT, size / 6.0))
-        return int(usual * max(0.15, min(size, most)) * (1.0 + min(1.0, _PER_HOLE * holes)))
+        return int(usual * max(0.15, min(size, most)) * (1.0 + min(1.0, _PER_HOLE * self.holes)))
 
     def _starts(self) -> list[list[Point]]:
         width = self.strip.width_m
@@ -308,7 +315,7 @@ class _Planner:
         starts = [
             spiral(self.area, width, width * s / 2.0, width * s, self.sky)
             for s in self.effort.spacings
-        ]
+        ] * self.effort.tries
         angles = sorted(range(0, 180, _ANGLES_DEG), key=lambda a: self._promise(edges, a))
         starts += [
             sweep_start(sweep_lines(edges, width, angle), width, self.sky)
@@ -352,7 +359,8 @@ class _Planner:
         if self.objective == TIME and salt % 2 == 0:
             short = self._anneal(start, moves // 2, salt, LENGTH)
             return self._anneal(short.path, moves // 2, salt, TIME)
-        return self._anneal(start, moves, salt, self.objective)
+        heat = _OPEN if self.holes and self.objective == LENGTH else None
+        return self._anneal(start, moves, salt, self.objective, heat)
 
     def _merit(self, found: Found) -> float:
         short_m2 = max(0.0, found.missing_m2 - self.allowed_m2 + self.bias_m2)
@@ -420,6 +428,13 @@ class _Planner:
         if found.coverage < self.wanted:
             return (1.0 - found.coverage, 0.0)
         return (0.0, found.time_s if self.objective == TIME else found.length_m)
+
+
+def _spread(effort: Effort) -> Effort:
+    """The same work, with more of it on several tries and less on the last search."""
+    if effort.tries == 1:
+        return effort
+    return replace(effort, last_moves=int(effort.last_moves * _LAST_AFTER_TRIES))
 
 
 def _swept(
