@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import pytest
 from click.testing import CliRunner
 from shapely.geometry import box, mapping, shape
 
 from geo.strip import coverage_share
 from gridwing.plan_cli import plan
+from gridwing.plan_input import read_features
 
 RING = [[0, 0], [400, 0], [430, 300], [0, 300], [0, 0]]
 HOLE = [[150, 100], [250, 100], [250, 200], [150, 200], [150, 100]]
@@ -125,6 +127,16 @@ def test_ground_out_of_sight_is_refused_with_the_place(tmp_path: Path) -> None:
     assert code == 2
     assert found["refused"]["code"] == "not_reachable"
     assert shape(found["refused"]["where"]).area > 1_000.0
+
+
+def test_features_of_a_shapefile_go_by_their_names(tmp_path: Path) -> None:
+    file = tmp_path / "city.shp"
+    columns = {"CODE": ["1", "2"], "COMMUNITY": ["LOOP", "UPTOWN"]}
+    shapes = [box(0, 0, 9, 9), box(9, 0, 18, 9)]
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs="EPSG:3435").to_file(file)
+    read = read_features(file, "")
+    assert isinstance(read, list)
+    assert [source.name for source in read] == ["LOOP", "UPTOWN"]
 
 
 def test_each_feature_is_planned_or_refused_by_itself(tmp_path: Path) -> None:
