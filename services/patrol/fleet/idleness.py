@@ -58,7 +58,8 @@ def lower_bound(fleet: Fleet, watches: Sequence[Watch]) -> float:
     service, leg, earliest = _least(fleet, [w.task for w in watches])
     weight = np.asarray([w.weight for w in watches])
     age = np.asarray([w.age_s for w in watches])
-    can = np.isfinite(service)
+    # What no way leads to is as good as what nobody can handle.
+    can = np.isfinite(service + leg)
     unseen = age + fleet.horizon_s
     soonest = np.where(can, age + np.minimum(earliest, fleet.horizon_s), unseen)
     alone = float(np.max(weight * soonest))
