@@ -14,7 +14,7 @@ import geopandas
 import numpy as np
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
-from pyproj import CRS
+from pyproj import CRS, Geod
 from pyproj.exceptions import CRSError
 from shapely import (
     MultiPolygon,
@@ -22,6 +22,7 @@ from shapely import (
     STRtree,
     force_2d,
     is_valid_reason,
+    shortest_line,
     transform,
     union_all,
 )
@@ -77,11 +78,10 @@ def read_cells(
         return _failed("too_many", f"{len(frame)} features; at most {FEATURES_LIMIT} are taken")
     if not isinstance(frame, geopandas.GeoDataFrame):
         return _failed("no_geometry", "the layer has no geometry column; name another --layer")
-    placed = _in_degrees(frame, crs)
-    if isinstance(placed, Problem):
-        return Imported((), (placed,))
-    problems: list[Problem] = []
+    placed, problems = _in_degrees(frame, crs)
     shapes = [_polygon(i, shape, problems) for i, shape in enumerate(placed)]
+    if not problems:
+        problems = _outside(placed, communities)
     if problems:
         return Imported((), tuple(problems[:PROBLEMS_LIMIT]))
     whole = [shape for shape in shapes if shape is not None]
@@ -106,11 +106,8 @@ def read_area(path: Path, *, crs: str | None = None) -> Area:
         raise ValueError(f"{path.name}: {cure}: {error}") from error
     if not isinstance(frame, geopandas.GeoDataFrame) or not 0 < len(frame) <= FEATURES_LIMIT:
         raise ValueError(f"{path.name}: give 1..{FEATURES_LIMIT} features with a geometry")
-    placed = _in_degrees(frame, crs)
-    problems = [placed] if isinstance(placed, Problem) else []
-    shapes: list[Polygon | MultiPolygon | None] = []
-    if not isinstance(placed, Problem):
-        shapes = [_polygon(i, shape, problems) for i, shape in enumerate(placed)]
+    placed, problems = _in_degrees(frame, crs)
+    shapes = [_polygon(i, shape, problems) for i, shape in enumerate(placed)]
     if problems:
         raise ValueError(f"{path.name}: {problems[0].code}: {problems[0].cure}")
     return shape_to_area(union_all([shape for shape in shapes if shape is not None]))
@@ -122,21 +119,63 @@ def _failed(code: str, cure: str) -> Imported:
 
 def _in_degrees(
     frame: geopandas.GeoDataFrame, declared: str | None
-) -> Sequence[BaseGeometry | None] | Problem:
+) -> tuple[Sequence[BaseGeometry | None], list[Problem]]:
+    """Return the geometries in (lon, lat), or none and why their numbers are no degrees."""
     shapes = list(frame.geometry)
     if declared is not None and declared.lower() == GCJ02:
-        return [None if s is None else transform(s, _from_gcj02) for s in shapes]
+        if problems := _off_earth(shapes):
+            return (), problems
+        return [None if s is None else transform(s, _from_gcj02) for s in shapes], []
     if declared is not None:
         try:
             frame = frame.set_crs(CRS.from_user_input(declared), allow_override=True)
         except CRSError as error:
-            return Problem(None, "unknown_crs", f"--crs is an EPSG code or gcj02: {error}")
-    if frame.crs is None:
+            return (), [Problem(None, "unknown_crs", f"--crs is an EPSG code or gcj02: {error}")]
+    if frame.crs is not None:
         west, south, east, north = frame.total_bounds
-        if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-            return Problem(None, "no_crs", "the numbers are metres: say --crs EPSG:…")
-        return shapes
-    return list(frame.to_crs(4326).geometry)
+        if frame.crs.is_projected and -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
+            cure = "drop --crs" if declared else "say --crs EPSG:4326"
+            told = f"the numbers are degrees, not metres of {frame.crs.to_string()}: {cure}"
+            return (), [Problem(None, "degrees", told)]
+        shapes = list(frame.to_crs(4326).geometry)
+    problems = _off_earth(shapes)
+    return (() if problems else shapes), problems
+
+
+def _off_earth(shapes: Sequence[BaseGeometry | None]) -> list[Problem]:
+    """Return what lies beyond 180° of longitude or 90° of latitude."""
+    problems = []
+    for i, shape in enumerate(shapes):
+        if shape is None or shape.is_empty:
+            continue
+        west, south, east, north = shape.bounds
+        if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
+            continue
+        if -90 <= west <= east <= 90 and -180 <= south <= north <= 180:
+            cure = "latitude stands first: write longitude, then latitude"
+            problems.append(Problem(i, "axes_swapped", cure))
+        elif np.isfinite(shape.bounds).all():
+            problems.append(Problem(i, "no_crs", "the numbers are metres: say --crs EPSG:…"))
+        else:
+            cure = "its numbers are no place on Earth in this CRS: mend them, or say --crs EPSG:…"
+            problems.append(Problem(i, "no_place", cure))
+    return problems
+
+
+def _outside(
+    shapes: Sequence[BaseGeometry | None], communities: Sequence[Community]
+) -> list[Problem]:
+    """Return the features that meet no community, with their distance from the nearest."""
+    district = union_all([area_to_shape(c.area) for c in communities])
+    ellipsoid = Geod(ellps="WGS84")
+    problems = []
+    for i, shape in enumerate(shapes):
+        if shape is None or district.is_empty or shape.intersects(district):
+            continue
+        away_km = ellipsoid.geometry_length(shortest_line(shape, district)) / 1000
+        cure = f"it lies {away_km:.3g} km from the district: check its longitude, latitude and --crs"
+        problems.append(Problem(i, "outside_district", cure))
+    return problems
 
 
 def _from_gcj02(points: NDArray[np.float64]) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from shapely import MultiPoint, Polygon, box
 
 from geo.frames import LocalFrame, wgs84_to_gcj02
-from geo.importing import read_cells
+from geo.importing import read_area, read_cells
 from geo.shapes import area_to_shape, local_geometry
 from simulators.district import generate
 
@@ -110,3 +110,44 @@ def test_real_cities_are_read_or_refused_with_reasons() -> None:
         read = read_cells(path, DISTRICT.communities)
         assert read.cells == ()
         assert all(p.cure for p in read.problems)
+
+
+def geojson(tmp_path: Path, west: float, south: float, size: float) -> Path:
+    """Write a square whose numbers the file says to be lon/lat, as GeoJSON always does."""
+    shape = box(west, south, west + size, south + size)
+    frame = geopandas.GeoDataFrame({"code": ["442000004001099"]}, geometry=[shape], crs=4326)
+    path = tmp_path / "cells.geojson"
+    frame.to_file(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("west", "south", "size", "crs", "feature", "code", "cure"),
+    [
+        (13.35, 22.54, 1e-3, None, 0, "outside_district", "km from the district"),
+        (113.35, 22.54, 1e-3, "EPSG:32649", None, "degrees", "drop --crs"),
+        (741000.0, 2494000.0, 400.0, None, 0, "no_crs", "--crs"),
+        (741000.0, 2494000.0, 400.0, "gcj02", 0, "no_crs", "--crs"),
+        (22.54, 113.35, 1e-3, None, 0, "axes_swapped", "longitude, then latitude"),
+        (1e30, 1e30, 1e29, "EPSG:32649", 0, "no_place", "--crs"),
+    ],
+)
+def test_numbers_that_are_no_place_of_the_district_are_refused(
+    tmp_path: Path,
+    west: float,
+    south: float,
+    size: float,
+    crs: str | None,
+    feature: int | None,
+    code: str,
+    cure: str,
+) -> None:
+    path = geojson(tmp_path, west, south, size)
+    (problem,) = read_cells(path, DISTRICT.communities, crs=crs).problems
+    assert (problem.feature, problem.code) == (feature, code)
+    assert cure in problem.cure
+
+
+def test_an_area_in_metres_without_a_crs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no_crs: .*--crs"):
+        read_area(geojson(tmp_path, 741000.0, 2494000.0, 400.0))
