@@ -173,8 +173,8 @@ def _outside(
         if shape is None or district.is_empty or shape.intersects(district):
             continue
         away_km = ellipsoid.geometry_length(shortest_line(shape, district)) / 1000
-        cure = f"it lies {away_km:.3g} km from the district: check its longitude, latitude and --crs"
-        problems.append(Problem(i, "outside_district", cure))
+        told = f"it lies {away_km:.3g} km from the district: check its numbers and --crs"
+        problems.append(Problem(i, "outside_district", told))
     return problems
 
 

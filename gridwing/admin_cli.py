@@ -71,7 +71,11 @@ def verify(as_json: bool) -> None:
         async with open_pool(required(settings().database_url, "DATABASE_URL")) as pool:
             return await PostgresLedger(pool).verify()
 
-    result = asyncio.run(check())
+    try:
+        result = asyncio.run(check())
+    except (ValueError, psycopg.Error) as error:
+        fail(str(error))
+        return
     told = {
         "entries": result.entries,
         "ok": result.ok,

@@ -20,7 +20,7 @@ from gridwing.cli import fail
 from gridwing.parts_cli import settings
 from gridwing.terrain import read_district_terrain
 from runtime.access import Principal, Role
-from runtime.database import open_pool
+from runtime.database import Pool, open_pool
 from runtime.ledger import PostgresLedger
 from runtime.registry import NoDistrict, load
 from runtime.settings import required
@@ -46,22 +46,31 @@ def sky() -> None:
 def _at_desk(by: str, deed: Deed[T]) -> T:
     """Do something at the desk as an account. Leaves with one line when it cannot."""
 
+    async def as_account(desk: SkyDesk, pool: Pool) -> T:
+        async with pool.connection() as connection:
+            row = await (
+                await connection.execute(
+                    "SELECT role FROM account WHERE account = %s AND NOT disabled", [by]
+                )
+            ).fetchone()
+        if row is None:
+            raise ValueError(f"--by {by}: no such account; `gridwing admin create` makes one")
+        return await deed(desk, Principal(by, Role(row[0])))
+
+    return _open_desk(as_account)
+
+
+def _open_desk(deed: Callable[[SkyDesk, Pool], Awaitable[T]]) -> T:
+    """Do something at the desk. Leaves with one line when it cannot."""
+
     async def work() -> T:
         chosen = settings()
         url = required(chosen.database_app_url, "DATABASE_APP_URL")
         async with open_pool(url, 2) as pool:
-            async with pool.connection() as connection:
-                row = await (
-                    await connection.execute(
-                        "SELECT role FROM account WHERE account = %s AND NOT disabled", [by]
-                    )
-                ).fetchone()
-            if row is None:
-                raise ValueError(f"--by {by}: no such account; `gridwing admin create` makes one")
             district = await load(pool)
             store, ledger = PostgresPatrolStore(pool), PostgresLedger(pool)
             desk = SkyDesk(ledger, store, district, chosen.clock(), load_sky_rules())
-            return await deed(desk, Principal(by, Role(row[0])))
+            return await deed(desk, pool)
 
     try:
         return asyncio.run(work())
@@ -102,10 +111,13 @@ def _times(command: Command) -> Command:
 
 
 @sky.command()
-@_by
-def show(by: str) -> None:
+@click.option("--by", help="The account that asks; reading needs none.")
+def show(by: str | None) -> None:
     """What stands over the district."""
-    _tell(_at_desk(by, lambda desk, _: desk.now()))
+    if by is None:
+        _tell(_open_desk(lambda desk, _: desk.now()))
+    else:
+        _tell(_at_desk(by, lambda desk, _: desk.now()))
 
 
 @sky.command()
@@ -275,7 +287,7 @@ def confirm(application_id: str, from_at: datetime, to_at: datetime, by: str) ->
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .html or .csv file.")
 @_by
 def form(application_id: str, out: Path, by: str) -> None:
-    """Write an application's form (art. 27) to print or to send."""
+    """Write an application's form, as article 27 asks for it, to print or to send."""
     if out.suffix not in (".html", ".csv"):
         fail(f"--out must end in .html or .csv, got {out.name}", 2)
     rows = _at_desk(by, lambda desk, _: desk.form(application_id))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import psycopg
+from pyproj import Geod
 
 from domain.district import District
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
@@ -38,8 +40,13 @@ from services.patrol.flight import Flight
 from services.patrol.geojson import LAYERS, collection, layers, path_feature
 
 FAULTY_EXIT = 2
+REFUSED_EXIT = 2
 FORMATS = ("kmz", "plan", "waypoints", "geojson")
 ACCEL_M_S2, CORNER_CUT_M = 2.5, 2.0
+LOWEST_M, HIGHEST_M = 2.0, 120.0
+"""True height; what is above 120 m is controlled airspace (interim regulation, art. 19)."""
+HOME_LIMIT_M = 20_000.0
+"""No aircraft of these takes off farther from its path; a slip of a coordinate does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +72,11 @@ def wayline() -> None:
 @click.option("--model", default="M4TD", show_default=True, help="Aircraft of a KMZ from a file.")
 @click.option("--speed", "speed_m_s", type=click.FloatRange(0.5, 15), default=10.0,
               show_default=True, help="Metres a second, where the file says none.")  # fmt: skip
-@click.option("--height", "height_m", type=click.FloatRange(2, 500), default=None,
-              help="Metres above take-off, where the file says none.")  # fmt: skip
+@click.option("--height", "height_m", type=click.FloatRange(LOWEST_M, HIGHEST_M), default=None,
+              help="Metres above take-off of a path.geojson, instead of its own.")  # fmt: skip
 @click.option("--home", default="", metavar="LAT,LON",
-              help="Where it takes off; without it over the first point of a file.")  # fmt: skip
+              help="Where it takes off, at most 20 km from the path; without it over the first "
+              "point of a file.")  # fmt: skip
 def export(
     source: str,
     kind: str,
@@ -81,13 +89,16 @@ def export(
     """Write a mission for a dock (kmz), QGroundControl (plan, waypoints) or a map (geojson).
 
     SOURCE is a mission's id (DATABASE_URL), or a file: path.geojson of `gridwing plan`, a .kmz,
-    .plan or .waypoints. A KMZ with a fault is not written: exit 2.
+    .plan or .waypoints. Of a KMZ the waypoints, speeds, gimbal, headings and hovers are kept, and
+    it returns home at the end. What is refused or has a fault is not written: exit 2.
     """
+    _folder_of(out)
     try:
         given = _source(source, model, speed_m_s, height_m, _place(home))
+        _refuse_far_home(given)
         written = _written(given, kind)
     except ValueError as error:
-        fail(str(error))
+        fail(str(error), REFUSED_EXIT)
         return
     faults = check_kmz(written) if kind == "kmz" else []
     if kind == "plan":
@@ -136,7 +147,9 @@ def upload(file: Path, listen: tuple[str, int], system: int) -> None:
                 click.echo(f"{name}: {done.items} items, {again}")
     except ModuleNotFoundError as error:
         fail(f"{error.name} is missing: pip install 'gridwing[mavlink]'")
-    except (ValueError, NoVehicle) as error:
+    except ValueError as error:
+        fail(str(error), REFUSED_EXIT)
+    except NoVehicle as error:
         fail(str(error))
     except OSError as error:
         fail(f"cannot listen on udp://{listen[0]}:{listen[1]}: {error}")
@@ -148,6 +161,7 @@ def upload(file: Path, listen: tuple[str, int], system: int) -> None:
               show_default=True)  # fmt: skip
 def geojson(out: Path, wanted: tuple[str, ...]) -> None:
     """Write cells, airspace, waylines and sorties as one GeoJSON file (DATABASE_URL)."""
+    _folder_of(out)
     district, flights = _stored()
     told = collection(layers(district, flights, wanted))
     out.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
@@ -155,9 +169,12 @@ def geojson(out: Path, wanted: tuple[str, ...]) -> None:
 
 
 def _stored(mission_id: str = "") -> tuple[District, list[Flight]]:
-    """Return the registered district and its latest flights, or the one asked for."""
+    """Return the registered district and its latest flights, or the one asked for.
+
+    Leaves with one line when the database cannot say.
+    """
     from runtime.database import open_pool
-    from runtime.registry import load
+    from runtime.registry import NoDistrict, load
     from runtime.settings import required
     from services.patrol.store import PostgresPatrolStore
 
@@ -169,7 +186,16 @@ def _stored(mission_id: str = "") -> tuple[District, list[Flight]]:
             flight = await store.flight(mission_id)
             return await load(pool), [] if flight is None else [flight]
 
-    return asyncio.run(read())
+    try:
+        return asyncio.run(read())
+    except (NoDistrict, ValueError, psycopg.Error) as error:
+        fail(str(error))
+        raise
+
+
+def _folder_of(out: Path) -> None:
+    if not out.parent.is_dir():
+        fail(f"--out {out}: there is no folder {out.parent}; make it first", REFUSED_EXIT)
 
 
 def _source(
@@ -178,10 +204,12 @@ def _source(
     """Read a file or a stored mission. Raises ValueError."""
     path = Path(source)
     if not path.is_file():
+        if path.suffix or len(path.parts) > 1:
+            raise ValueError(f"{source}: no such file")
         return _stored_source(source)
     raw = path.read_bytes()
     readers: dict[str, Callable[[], tuple[Wayline, Position | None, Plan | None]]] = {
-        ".kmz": lambda: (_kmz_wayline(raw), None, None),
+        ".kmz": lambda: (_kmz_wayline(raw, path.name), None, None),
         ".plan": lambda: _plan_wayline(read_plan(raw)),
         ".waypoints": lambda: _plan_wayline(read_waypoints(raw)),
     }
@@ -211,7 +239,23 @@ def _stored_source(mission_id: str) -> Source:
     return Source(mission, home, drone.model if drone is not None else "", None, district)
 
 
-def _kmz_wayline(raw: bytes) -> Wayline:
+def _refuse_far_home(given: Source) -> None:
+    home, ellipsoid = given.home, Geod(ellps="WGS84")
+    spots = [w.position for w in given.mission.wayline.waypoints]
+    away_m = min(
+        (ellipsoid.inv(home.lon_deg, home.lat_deg, p.lon_deg, p.lat_deg)[2] for p in spots),
+        default=0.0,
+    )
+    if away_m > HOME_LIMIT_M:
+        raise ValueError(
+            f"home {home.lat_deg:g},{home.lon_deg:g} lies {away_m / 1000:.0f} km from the path, "
+            f"more than {HOME_LIMIT_M / 1000:g} km: give --home LAT,LON near it"
+        )
+
+
+def _kmz_wayline(raw: bytes, name: str) -> Wayline:
+    if faults := check_kmz(raw, dock=False):
+        raise ValueError(f"{name} has a fault, mend it first: {faults[0]}")
     found = routes(open_kmz(raw))
     if not found or found[0].height_mode != "relativeToStartPoint":
         raise ValueError(
@@ -238,11 +282,15 @@ def _line(raw: bytes, name: str, speed_m_s: float, height_m: float | None) -> Wa
         feature = next(f for f in features if f["geometry"]["type"] == "LineString")
         spots = [(float(s[0]), float(s[1])) for s in feature["geometry"]["coordinates"]]
         told = feature.get("properties") or {}
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration) as error:
-        raise ValueError(wrong) from error
+        own_m = float(told.get("height_agl_m", 90.0))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, StopIteration):
+        raise ValueError(wrong) from None
     if told.get("crs") == "local":
         raise ValueError(f"{name} is in local metres: plan an area in degrees to fly it")
-    high_m = height_m if height_m is not None else float(told.get("height_agl_m", 90.0))
+    high_m = own_m if height_m is None else height_m
+    if not LOWEST_M <= high_m <= HIGHEST_M:
+        allowed = f"{LOWEST_M:g}..{HIGHEST_M:g} m: plan it lower or give --height"
+        raise ValueError(f"{name}: height_agl_m is {high_m:g}, must lie in {allowed}")
     return measured(tuple(Waypoint(Position(lat, lon), high_m, speed_m_s) for lon, lat in spots))
 
 
@@ -295,7 +343,9 @@ def _faults(file: Path, dock: bool) -> list[Fault]:
         except BadPlan as bad:
             return [Fault(file.name, "-", str(bad), "QGC WPL 110, 12 columns a line")]
         return []
-    return check_plan(raw)
+    if file.suffix.lower() == ".plan" or b'"fileType"' in raw:
+        return check_plan(raw)
+    return [Fault(file.name, "-", "no kind that is checked here", "a .kmz, .plan or .waypoints")]
 
 
 def _tell(faults: list[Fault], as_json: bool) -> None:
@@ -308,4 +358,5 @@ def _tell(faults: list[Fault], as_json: bool) -> None:
         return
     for fault in faults:
         click.echo(str(fault))
-    click.echo(f"{len(faults)} faults" if faults else "no fault")
+    count = len(faults)
+    click.echo("no fault" if not count else "1 fault" if count == 1 else f"{count} faults")

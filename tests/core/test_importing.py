@@ -149,5 +149,5 @@ def test_numbers_that_are_no_place_of_the_district_are_refused(
 
 
 def test_an_area_in_metres_without_a_crs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no_crs: .*--crs"):
+    with pytest.raises(ValueError, match=r"no_crs: .*--crs"):
         read_area(geojson(tmp_path, 741000.0, 2494000.0, 400.0))

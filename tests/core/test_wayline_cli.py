@@ -1,14 +1,18 @@
 """`gridwing wayline`: a planned path becomes files, and files are checked."""
 
 import json
+import zipfile
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from gridwing.admin_cli import ledger
 from gridwing.wayline_cli import wayline
 from services.patrol.aircraft.qgc_plan import check_plan, read_plan
 from services.patrol.aircraft.wpml_check import check
+from services.patrol.aircraft.wpml_read import zipped
 
 PATH = {
     "type": "FeatureCollection",
@@ -82,6 +86,8 @@ def test_faults_are_told_with_exit_2(path: Path) -> None:
         (None, ("--home", "nowhere"), "write --home"),
         ({"type": "LineString", "coordinates": [[113.0, 22.0]]}, (), "two waypoints"),
         ({"type": "LineString", "coordinates": [[22.0, 113.0], [22.1, 113.1]]}, (), "lat_deg"),
+        (None, ("--height", "500"), "2.0<=x<=120.0"),
+        (None, ("--home", "0,0"), "km from the path"),
     ],
 )
 def test_a_refusal_names_the_field_and_the_cure(
@@ -92,6 +98,80 @@ def test_a_refusal_names_the_field_and_the_cure(
         document["features"][0]["geometry"] = change
         path.write_text(json.dumps(document))
     done = run("export", path, "--format", "kmz", "--out", path.with_name("x.kmz"), *args)
-    assert done.exit_code != 0
+    assert done.exit_code == 2
     assert message in done.output
     assert not path.with_name("x.kmz").exists()
+
+
+def test_a_path_planned_above_the_limit_is_refused(path: Path) -> None:
+    path.write_text(path.read_text().replace("80.0", "500.0"))
+    done = run("export", path, "--format", "plan", "--out", path.with_name("x.plan"))
+    assert (done.exit_code, "height_agl_m is 500" in done.output) == (2, True)
+    lower = run(
+        "export", path, "--format", "plan", "--out", path.with_name("x.plan"), "--height", 100
+    )
+    assert lower.exit_code == 0, lower.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (">goHome<", ">danceAround<", "finishAction is danceAround"),
+        (">relativeToStartPoint</wpml:executeHeightMode", ">moon</wpml:executeHeightMode",
+         "executeHeightMode is moon"),
+        ("<coordinates>113", "<coordinates>abc113", "Point/coordinates is abc113"),
+    ],
+)  # fmt: skip
+def test_a_kmz_with_a_fault_is_not_written_anew(
+    path: Path, old: str, new: str, message: str
+) -> None:
+    out = path.with_name("a.kmz")
+    run("export", path, "--format", "kmz", "--out", out)
+    with zipfile.ZipFile(out) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    changed = {name: raw.replace(old.encode(), new.encode()) for name, raw in members.items()}
+    assert changed != members
+    out.write_bytes(zipped(changed))
+    done = run("export", out, "--format", "plan", "--out", path.with_name("b.plan"))
+    assert done.exit_code == 2
+    assert "a.kmz has a fault, mend it first: wpmz/" in done.output
+    assert message in done.output
+
+
+@pytest.mark.parametrize("source", ["missing.geojson", "folder/missing"])
+def test_a_file_that_is_not_there_is_told(path: Path, source: str) -> None:
+    done = run("export", source, "--format", "kmz", "--out", path.with_name("x.kmz"))
+    assert (done.exit_code, done.output) == (2, f"gridwing: {source}: no such file\n")
+
+
+def test_a_missing_folder_is_told(path: Path) -> None:
+    out = path.parent / "none" / "x.kmz"
+    for command in (("export", path, "--format", "kmz"), ("geojson",)):
+        done = run(*command, "--out", out)
+        assert (done.exit_code, "there is no folder" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(("group", "command"), [(wayline, "geojson"), (ledger, "verify")])
+def test_a_database_that_is_not_named_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, group: click.Group, command: str
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    args = ["--out", str(tmp_path / "x.geojson")] if group is wayline else []
+    done = CliRunner().invoke(group, [command, *args])
+    assert done.exit_code == 1
+    assert done.output == "gridwing: DATABASE_URL is not set; docs/settings.md tells its form\n"
+
+
+@pytest.mark.parametrize("name", ["path.geojson", "notes.txt"])
+def test_what_is_not_checked_is_told_with_what_is(path: Path, name: str) -> None:
+    file = path.with_name(name)
+    file.touch()
+    done = run("check", file)
+    allowed = "no kind that is checked here; allowed: a .kmz, .plan or .waypoints"
+    assert (done.exit_code, done.output) == (2, f"{name}: {allowed}\n1 fault\n")
+
+
+def test_what_is_no_archive_is_told_without_an_element(path: Path) -> None:
+    file = path.with_name("x.kmz")
+    file.write_bytes(b"PKnot")
+    assert run("check", file).output.startswith("the file: File is not a zip file; allowed: a zip")

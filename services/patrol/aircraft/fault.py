@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Where it stands, which element, what stands there, and what may."""
+    """Where it stands, which element ("-": the place itself), what stands there, and what may."""
 
     where: str
     element: str
@@ -13,4 +13,5 @@ class Fault:
     allowed: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.element} is {self.value}; allowed: {self.allowed}"
+        found = self.value if self.element == "-" else f"{self.element} is {self.value}"
+        return f"{self.where}: {found}; allowed: {self.allowed}"

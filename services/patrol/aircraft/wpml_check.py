@@ -189,8 +189,10 @@ def _contiguous(where: str, places: Sequence[ET.Element]) -> Iterator[Fault]:
 def _position(where: str, place: ET.Element) -> Iterator[Fault]:
     try:
         lon, lat = coordinates(place)
-    except ValueError as error:
-        yield Fault(where, "Point/coordinates", str(error), '"longitude,latitude"')
+    except ValueError:
+        point = child(place, "Point")
+        found = text(point, "coordinates") if point is not None else None
+        yield Fault(where, "Point/coordinates", found or "missing", '"longitude,latitude"')
         return
     value = f"{lon:g},{lat:g}"
     if not (abs(lon) <= 180.0 and abs(lat) <= 90.0):

@@ -327,10 +327,12 @@ def actions(place: ET.Element) -> Iterator[tuple[str, ET.Element]]:
 def coordinates(place: ET.Element) -> tuple[float, float]:
     """Return (lon_deg, lat_deg) of a Placemark's Point. Raises ValueError."""
     point = child(place, "Point")
-    parts = ((text(point, "coordinates") if point is not None else None) or "").split(",")
-    if len(parts) < 2:
-        raise ValueError("Point/coordinates must be lon,lat")
-    return float(parts[0]), float(parts[1])
+    found = (text(point, "coordinates") if point is not None else None) or ""
+    try:
+        lon, lat = found.split(",")[:2]
+        return float(lon), float(lat)
+    except ValueError:
+        raise ValueError(f"Point/coordinates must be lon,lat, got {found!r}") from None
 
 
 def _number(element: ET.Element, name: str, default: float) -> float:
