@@ -287,7 +287,7 @@ def confirm(application_id: str, from_at: datetime, to_at: datetime, by: str) ->
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .html or .csv file.")
 @_by
 def form(application_id: str, out: Path, by: str) -> None:
-    """Write an application's form, as article 27 asks for it, to print or to send."""
+    """Write an application's article 27 form, to print or to send."""
     if out.suffix not in (".html", ".csv"):
         fail(f"--out must end in .html or .csv, got {out.name}", 2)
     rows = _at_desk(by, lambda desk, _: desk.form(application_id))
@@ -302,7 +302,7 @@ def form(application_id: str, out: Path, by: str) -> None:
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.option("--geoid-m", default=0.0, show_default=True, help="Geoid above the ellipsoid here.")
 def terrain(file: Path, geoid_m: float) -> None:
-    """Check a terrain model against the registered district before GRIDWING_TERRAIN names it."""
+    """Check a terrain model over the district, before GRIDWING_TERRAIN names it."""
 
     async def check() -> dict[str, Any]:
         async with open_pool(required(settings().database_url, "DATABASE_URL"), 1) as pool:

@@ -75,8 +75,8 @@ def wayline() -> None:
 @click.option("--height", "height_m", type=click.FloatRange(LOWEST_M, HIGHEST_M), default=None,
               help="Metres above take-off of a path.geojson, instead of its own.")  # fmt: skip
 @click.option("--home", default="", metavar="LAT,LON",
-              help="Where it takes off, at most 20 km from the path; without it over the first "
-              "point of a file.")  # fmt: skip
+              help="Where it takes off, at most 20 km from the path; without it a mission's dock, "
+              "or over the first point of a file.")  # fmt: skip
 def export(
     source: str,
     kind: str,
@@ -206,7 +206,7 @@ def _source(
     if not path.is_file():
         if path.suffix or len(path.parts) > 1:
             raise ValueError(f"{source}: no such file")
-        return _stored_source(source)
+        return _stored_source(source, home)
     raw = path.read_bytes()
     readers: dict[str, Callable[[], tuple[Wayline, Position | None, Plan | None]]] = {
         ".kmz": lambda: (_kmz_wayline(raw, path.name), None, None),
@@ -228,15 +228,15 @@ def _source(
     return Source(mission, start, model, plan)
 
 
-def _stored_source(mission_id: str) -> Source:
+def _stored_source(mission_id: str, home: Position | None) -> Source:
     district, flights = _stored(mission_id)
     if not flights:
         raise ValueError(f"{mission_id!r} is neither a file nor a mission that is known")
     mission = flights[0].mission
     dock = next((d for d in district.docks if d.sn == mission.dock_sn), None)
     drone = next((d for d in district.drones if d.sn == mission.drone_sn), None)
-    home = dock.position if dock is not None else mission.wayline.waypoints[0].position
-    return Source(mission, home, drone.model if drone is not None else "", None, district)
+    start = dock.position if dock is not None else mission.wayline.waypoints[0].position
+    return Source(mission, home or start, drone.model if drone is not None else "", None, district)
 
 
 def _refuse_far_home(given: Source) -> None:
