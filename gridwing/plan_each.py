@@ -9,37 +9,63 @@ import click
 from shapely.geometry import Polygon
 
 from geo.coverage import NoSweep
-from gridwing.plan_input import Source, on_the_plane, read_features
+from gridwing.plan_geojson import path_feature, write_paths
+from gridwing.plan_input import Source, closed_on, on_the_plane, read_features, read_no_fly
 from gridwing.plan_picture import draw_sheet
-from gridwing.planned import REFUSED_EXIT, Planned, Wish, planned, report
+from gridwing.planned import Planned, Wish, planned, report
 
 FEATURES_LIMIT = 2_000
 
 
-def plan_each(path: Path, wish: Wish, crs: str, as_json: bool, plot: Path | None) -> None:
-    """Plan every feature; print a row each and the totals; draw them side by side.
+def plan_each(
+    path: Path,
+    no_fly: Path | None,
+    wish: Wish,
+    crs: str,
+    as_json: bool,
+    out: Path | None,
+    plot: Path | None,
+) -> NoSweep | None:
+    """Plan every feature; print a row each and the totals; write and draw them together.
 
     A feature that cannot be planned is a row with the reason, and no failure of the command.
+    Returns why a file cannot be read, where it cannot.
     """
     sources = read_features(path, crs)
     if isinstance(sources, NoSweep):
-        click.echo(json.dumps({"refused": {"code": sources.code, "message": sources.message}}))
-        raise SystemExit(REFUSED_EXIT)
-    rows, plans = [], []
+        return sources
+    closed = None if no_fly is None else read_no_fly(no_fly, crs)
+    if isinstance(closed, NoSweep):
+        return closed
+    rows, plans, paths = [], [], []
     for source in sources[:FEATURES_LIMIT]:
-        found = _one(source, wish)
+        found = _one(source, closed, wish)
         rows.append(_row(source, found))
         plans.append((source.name, found if isinstance(found, Planned) else None))
+        if isinstance(found, Planned):
+            paths.append(path_feature(found, wish, rows[-1]))
         click.echo(_line(rows[-1]), err=True)
+    if no_fly is not None and plans and not any(p and _closes(p) for _, p in plans):
+        click.echo(f"gridwing: note: nothing of {no_fly.name} meets a planned area", err=True)
     totals = _totals(rows, len(sources))
+    if out is not None:
+        write_paths(out, paths)
     if plot is not None:
         draw_sheet(plans, plot, _heading(path.stem, totals))
     click.echo(json.dumps({"each": rows, "totals": totals} if as_json else totals))
+    return None
 
 
-def _one(source: Source, wish: Wish) -> Planned | NoSweep:
+def _closes(found: Planned) -> bool:
+    return bool(found.no_fly.intersects(found.ground.area))
+
+
+def _one(source: Source, no_fly: Source | None, wish: Wish) -> Planned | NoSweep:
     ground = on_the_plane(source)
-    return ground if isinstance(ground, NoSweep) else planned(ground, Polygon(), wish)
+    if isinstance(ground, NoSweep):
+        return ground
+    closed = Polygon() if no_fly is None else closed_on(no_fly, ground.plane)
+    return closed if isinstance(closed, NoSweep) else planned(ground, closed, wish)
 
 
 def _row(source: Source, found: Planned | NoSweep) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _scale_bar(axes: Any, found: Planned) -> None:
 def draw_sheet(plans: Sequence[tuple[str, Planned | None]], file: Path, heading: str) -> None:
     """Draw many plans small, side by side; a refused one is a name without a picture."""
     columns = max(1, math.ceil(math.sqrt(len(plans) * 1.3)))
-    rows = math.ceil(len(plans) / columns)
+    rows = max(1, math.ceil(len(plans) / columns))
     figure = Figure(figsize=(columns * 1.7, rows * 1.9 + 0.6), facecolor=_PAPER)
     figure.suptitle(heading, fontsize=14, color=_INK)
     for i, (name, found) in enumerate(plans):

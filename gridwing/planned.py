@@ -88,7 +88,12 @@ def planned(
     # Judged once more from the path alone, not by what the planner says of itself.
     share = coverage_share(asked, flown.path, strip)
     if share < wish.wanted:
-        return NoSweep("not_covered", f"the plan covers {share:.5f}, {wish.wanted:g} was asked")
+        # Cut, not rounded: what misses by a hair must not read as what was asked.
+        seen = math.floor(share * 1e6) / 1e6
+        return NoSweep(
+            "not_covered",
+            f"the plan covers {seen}, --coverage {wish.wanted:g} was asked: ask for {seen} or less",
+        )
     return Planned(ground, asked, no_fly, strip, flown, seconds)
 
 
@@ -134,5 +139,5 @@ def report(found: Planned) -> dict[str, Any]:
             "turns": round(lost.turns, 4),
             "overlap": round(lost.overlap, 4),
         },
-        "no_fly_m2": round(found.ground.area.area - found.asked.area, 1),
+        "no_fly_m2": max(0.0, round(found.ground.area.area - found.asked.area, 1)),
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
+import pyproj
 import pytest
 from click.testing import CliRunner
 from shapely.geometry import box, mapping, shape
@@ -35,6 +36,13 @@ DEGREES = {
 BOW_TIE = {"type": "Polygon", "coordinates": [[[0, 0], [9, 9], [9, 0], [0, 8], [0, 0]]]}
 LINE = {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}
 KEYS = ["length_m", "time_s", "lower_bound_m", "ratio", "coverage", "swaths", "seconds"]
+
+
+def in_utm() -> dict[str, Any]:
+    """The area in degrees as a polygon of UTM zone 49N, which names no CRS."""
+    move = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:32649", always_xy=True)
+    ring = [list(move.transform(*p)) for p in shape(DEGREES["geometry"]).exterior.coords]
+    return {"type": "Polygon", "coordinates": [ring]}
 
 
 def planned(folder: Path, document: Any, *options: str) -> tuple[int, dict[str, Any]]:
@@ -90,6 +98,125 @@ def test_bad_input_is_refused_with_exit_2(
     assert code == 2
     assert found["refused"]["code"] == refused
     assert found["refused"]["message"]
+
+
+DEGREE_AREA = DEGREES["geometry"]
+CRS84 = {"crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}}
+HOLLOW: dict[str, Any] = {"type": "Polygon", "coordinates": []}
+RAGGED = {"type": "Polygon", "coordinates": [[[0, 0], [1]]]}
+ENDLESS = '{"type": "Polygon", "coordinates": [[[1e999, 0], [1, 0], [1, 1], [1e999, 0]]]}'
+
+
+def collection(*features: Any) -> dict[str, Any]:
+    return {"type": "FeatureCollection", "features": list(features)}
+
+
+@pytest.mark.parametrize(
+    ("document", "options", "code", "told"),
+    [
+        (DEGREES, ("--crs", "EPSG:32649"), "wrong_crs", "look like degrees"),
+        (DEGREES, ("--crs", "LOCAL"), "wrong_crs", "drop --crs"),
+        ("[" * 100_000, (), "not_geojson", "nested too deep"),
+        ("[" * 100_000, ("--each",), "not_geojson", "nested too deep"),
+        ({"type": "FeatureCollection", "features": 5}, ("--each",), "not_geojson", "`features`"),
+        ({"type": "FeatureCollection"}, (), "not_geojson", "`features`"),
+        (collection(5), (), "not_geojson", "`geometry`"),
+        ({"type": "Feature", "geometry": None}, (), "not_geojson", "`geometry`"),
+        ({}, (), "not_geojson", "`type`"),
+        (RAGGED, (), "not_geojson", "`coordinates`"),
+        (ENDLESS, (), "bad_coordinates", "finite"),
+        (HOLLOW, (), "empty_area", "area.geojson is empty"),
+        ({**LOCAL, "crs": {"properties": [1]}}, (), "no_crs", "--crs local"),
+        ({**LOCAL, "crs": {"properties": {"name": "x"}}}, (), "unknown_crs", "area.geojson names"),
+        ({"type": "GeometryCollection", "geometries": [LINE]}, (), "not_a_polygon", "LineString"),
+        (DEGREES, ("--out", "missing/path.geojson"), "bad_option", "no folder missing"),
+        (DEGREES, ("--plot", "missing/plan.png"), "bad_option", "no folder missing"),
+        (DEGREES, ("--plot", "plan.xyz"), "bad_option", ".png or .svg"),
+        (DEGREES, ("--each", "--plot", "plan.xyz"), "bad_option", ".png or .svg"),
+        (DEGREES, ("--camera", "x"), "bad_option", "--camera"),
+        (DEGREES, ("--seed", "-1"), "bad_option", "--seed"),
+        (DEGREES, ("--gimbal-pitch", "nan"), "bad_option", "--gimbal-pitch"),
+    ],
+)
+def test_a_refusal_names_what_is_wrong_and_the_cure(
+    tmp_path: Path, document: Any, options: tuple[str, ...], code: str, told: str
+) -> None:
+    exit_code, found = planned(tmp_path, document, "--swath", "60", *options)
+    assert exit_code == 2
+    assert found["refused"]["code"] == code
+    assert told in found["refused"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("area", "crs", "closed", "code"),
+    [
+        (in_utm(), "EPSG:32649", DEGREE_AREA, "wrong_crs"),
+        (LOCAL, "local", DEGREE_AREA, "wrong_crs"),
+        (LOCAL, "local", {**DEGREE_AREA, **CRS84}, "wrong_crs"),
+        (LOCAL, "local", HOLLOW, "empty_area"),
+        (DEGREES, "", LOCAL, "no_crs"),
+    ],
+)
+@pytest.mark.parametrize("each", [(), ("--each",)])
+def test_a_no_fly_file_in_other_coordinates_is_refused(
+    tmp_path: Path, area: Any, crs: str, closed: Any, code: str, each: tuple[str, ...]
+) -> None:
+    file = tmp_path / "closed.geojson"
+    file.write_text(json.dumps(closed))
+    whole = area if area is DEGREES else {"type": "Feature", "properties": {}, "geometry": area}
+    options = ("--swath", "60", "--crs", crs, "--no-fly", str(file), *each)
+    _, found = planned(tmp_path, collection(whole), *options)
+    refused = found["refused"] if "refused" in found else found["each"][0]["refused"]
+    assert refused["code"] == code
+    assert "closed.geojson" in refused["message"]
+
+
+def test_the_crs_a_no_fly_file_names_comes_before_the_option(tmp_path: Path) -> None:
+    closed = mapping(box(113.353, 22.541, 113.36, 22.542))
+    file = tmp_path / "closed.geojson"
+    file.write_text(json.dumps({**closed, **CRS84}))
+    code, found = planned(
+        tmp_path, {"type": "GeometryCollection", "geometries": [in_utm()]}, "--swath", "60",
+        "--quick", "--crs", "EPSG:32649", "--no-fly", str(file),
+    )  # fmt: skip
+    assert code == 0
+    # 0.001° × 0.001° here is 103 m × 111 m.
+    assert found["no_fly_m2"] == pytest.approx(102.8 * 110.8, rel=0.01)
+
+
+def test_each_keeps_out_of_no_fly_areas_and_writes_its_paths(tmp_path: Path) -> None:
+    closed, out = tmp_path / "closed.geojson", tmp_path / "paths.geojson"
+    shut = box(113.353, 22.541, 113.36, 22.542)
+    closed.write_text(json.dumps(mapping(shut)))
+    odd = {"type": "Feature", "properties": [1], "geometry": LINE}
+    code, found = planned(
+        tmp_path, collection(DEGREES, 5, odd), "--swath", "60", "--quick", "--each",
+        "--no-fly", str(closed), "--out", str(out),
+    )  # fmt: skip
+    assert code == 0
+    assert found["totals"]["refused"] == {"not_a_polygon": 2}
+    [path] = json.loads(out.read_text())["features"]
+    assert path["properties"]["name"] == "0"
+    assert not shape(path["geometry"]).crosses(shut.buffer(-1e-7))
+
+
+def test_a_no_fly_file_that_closes_nothing_is_told(tmp_path: Path) -> None:
+    area, far = tmp_path / "area.geojson", tmp_path / "far.geojson"
+    area.write_text(json.dumps(DEGREES))
+    far.write_text(json.dumps(mapping(box(113.5, 22.6, 113.51, 22.61))))
+    options = [str(area), "--swath", "100", "--quick", "--json", "--no-fly", str(far)]
+    found = CliRunner().invoke(plan, options)
+    assert found.exit_code == 0
+    assert "nothing of far.geojson meets the area" in found.stderr
+    assert json.loads(found.stdout)["no_fly_m2"] == 0.0
+
+
+def test_without_json_each_refuses_in_words(tmp_path: Path) -> None:
+    area = tmp_path / "area.geojson"
+    area.write_text("[]")
+    found = CliRunner().invoke(plan, [str(area), "--swath", "60", "--each"])
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr.startswith("gridwing: area.geojson is no GeoJSON object")
 
 
 def test_a_camera_gives_the_swath(tmp_path: Path) -> None:
