@@ -17,7 +17,7 @@ from gridwing.plan_input import read_features
 RING = [[0, 0], [400, 0], [430, 300], [0, 300], [0, 0]]
 HOLE = [[150, 100], [250, 100], [250, 200], [150, 200], [150, 100]]
 LOCAL = {"type": "Polygon", "coordinates": [RING, HOLE]}
-DEGREES = {
+DEGREES: dict[str, Any] = {
     "type": "Feature",
     "properties": {},
     "geometry": {
@@ -41,7 +41,7 @@ KEYS = ["length_m", "time_s", "lower_bound_m", "ratio", "coverage", "swaths", "s
 def in_utm() -> dict[str, Any]:
     """The area in degrees as a polygon of UTM zone 49N, which names no CRS."""
     move = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:32649", always_xy=True)
-    ring = [list(move.transform(*p)) for p in shape(DEGREES["geometry"]).exterior.coords]
+    ring = [list(move.transform(*p)) for p in DEGREES["geometry"]["coordinates"][0]]
     return {"type": "Polygon", "coordinates": [ring]}
 
 
