@@ -160,9 +160,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _line(row: dict[str, Any]) -> str:
-    flat, longest = row["flat"], max((v["ours_over_f2c"] or 9.0 for v in row["vs_f2c"]), default=0)
+    flat, beside = row["flat"], [v["ours_over_f2c"] for v in row["vs_f2c"]]
+    longest = max((b for b in beside if b is not None), default=None)
+    missed = beside.count(None)
     return (
         f"{row['name']:12} flat {flat['ratio']} in {flat['seconds']} s, footprint "
         f"{row['footprint']['ratio']}, quick {row['_quick']['ratio']}; beside Fields2Cover: "
-        f"length at most {longest}, time {row['_time_same']} ({row['_time_full']} at {WANTED})"
+        f"length at most {longest}, {missed} rows not reached, "
+        f"time {row['_time_same']} ({row['_time_full']} at {WANTED})"
     )
