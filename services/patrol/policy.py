@@ -64,6 +64,8 @@ class PatrolPolicy:
     # What a site just due is worth: a detour, not a cell. It grows with the square of its wait.
     site_worth_s: float = 120.0
     route_iterations: int = 150
+    # Tried per cell once a plan stands: 3 µs each.
+    exchanges: int = 1000
     plan_seed: int = 1
     # Sweeps are worked out for what leaves within this, and for a few cells more each time.
     exact_s: float = 600.0

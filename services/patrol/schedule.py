@@ -73,7 +73,9 @@ def plan(
             return NoPlan("nothing_due", "cells: none is in reach; open airspace or move a dock")
         hovers = [_hover(errand, len(typical)) for errand in wanted.errands]
         problem = problem_of(ground, (*tasks, *hovers), crafts, typical)
-        rota_policy = RotaPolicy(policy.idleness_wanted, policy.fill_s, policy.route_iterations)
+        rota_policy = RotaPolicy(
+            policy.idleness_wanted, policy.fill_s, policy.route_iterations, policy.exchanges
+        )
         found = plan_rota(problem, watches, policy.plan_seed, rota_policy)
         planned = sorties(problem, found.plan, ground.ways.way, (policy.height_agl_m,))
         soon = [s for s in planned if s.leaves_s <= policy.exact_s]

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -249,6 +250,46 @@ def test_no_plan_beats_the_bound(seed: int, count: int, age: float) -> None:
     one = fleet(places, TWO[:1], horizon_s=4000.0)
     found = plan_rota(one, watches(count, age), seed, RotaPolicy((1.0, 2.0), iterations=30))
     assert found.worst >= found.lower_bound - 1e-6
+
+
+def test_exchanges_make_a_rota_no_worse_and_repeat_exactly() -> None:
+    one = fleet(GRID, TWO, horizon_s=7200.0)
+    before = plan_rota(one, watches(16), 1, RotaPolicy(exchanges=0))
+    found = plan_rota(one, watches(16), 1, RotaPolicy(exchanges=2000))
+    assert found.worst < before.worst
+    assert found == plan_rota(one, watches(16), 1, RotaPolicy(exchanges=2000))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    count=st.integers(1, 10),
+    held=st.floats(100.0, 900.0),
+    least_gap=st.floats(0.0, 1500.0),
+    opens=st.floats(0.0, 3000.0),
+)
+def test_exchanged_rotas_are_flown_as_they_were_timed(
+    seed: int, count: int, held: float, least_gap: float, opens: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    places = [(float(x), float(y)) for x, y in rng.uniform(0.0, 3000.0, (count + 3, 2))]
+    crafts = (craft(1, (0.0, 0.0), held_s=round(held, 1)), TWO[1])
+    one = fleet(places, crafts, horizon_s=6000.0)
+    hours = {"opens_s": round(opens, 1), "closes_s": round(opens + 900.0, 1)}
+    errands = [replace(t, **hours) for t in one.tasks[count:]]  # type: ignore[arg-type]
+    one = replace(one, tasks=(*one.tasks[:count], *errands))
+    asked = [replace(w, least_gap_s=least_gap) for w in watches(count)]
+    policy = RotaPolicy((1.5,), iterations=30, exchanges=500)
+    plain = plan_rota(one, asked, seed, replace(policy, exchanges=0))
+    found = plan_rota(one, asked, seed, policy)
+    assert found.lower_bound - 1e-6 <= found.worst <= plain.worst
+    seen = seen_s(one, found.plan)
+    assert sum(map(len, seen.values())) == sum(map(len, found.plan.routes))
+    errand = set(range(count, count + 3))
+    assert errand & set(seen) == errand & set(seen_s(one, plain.plan))
+    if found.plan != plain.plan:
+        for times in (sorted(seen.get(w.task, ())) for w in asked):
+            assert all(b - a >= least_gap - 1e-6 for a, b in pairwise(times))
 
 
 def test_more_drones_lower_the_bound() -> None:

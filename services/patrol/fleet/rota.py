@@ -3,13 +3,15 @@
 Sorties are planned in the order they can leave. For a wanted worst idleness, each must take what
 would exceed it before another drone could see to it, and fills the rest of its battery with what
 lies on the way; several wishes are tried. Flight seconds decide the rest. Errands (a site's hours,
-a verification) compete with their own prizes and windows.
+a verification) compete with their own prizes and windows. The best of these plans is then made
+better by exchanging visits over the whole horizon (`exchange.py`).
 """
 
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from services.patrol.fleet.exchange import exchanged
 from services.patrol.fleet.idleness import Watch, lower_bound, worst
 from services.patrol.fleet.problem import Fleet, Routes, Slot, Task, packed, tenths_up, timing
 from services.patrol.fleet.routing import Effort, Plan, route
@@ -20,6 +22,7 @@ _STEEPNESS = 4.0
 _TOGETHER_S = 120.0
 _AGAIN_S = 300.0
 _SORTIES_LIMIT = 400
+_EXCHANGES_LIMIT = 3_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,12 @@ class Rota:
 @dataclass(frozen=True, slots=True)
 class RotaPolicy:
     """`wanted` are the worst idlenesses tried, over the bound; the best plan is kept. `fill_s` is
-    what a visit that could wait is worth in flight seconds."""
+    what a visit that could wait is worth in flight seconds; `exchanges` are tried per watch."""
 
     wanted: tuple[float, ...] = (1.2, 1.4, 1.6, 1.9)
     fill_s: float = 300.0
     iterations: int = 150
+    exchanges: int = 10_000
 
 
 def plan_rota(fleet: Fleet, watches: Sequence[Watch], seed: int, policy: RotaPolicy) -> Rota:
@@ -50,6 +54,11 @@ def plan_rota(fleet: Fleet, watches: Sequence[Watch], seed: int, policy: RotaPol
         found = Rota(plan, worst(watches, seen_s(fleet, plan), fleet.horizon_s), bound)
         if best is None or found.worst < best.worst:
             best = found
+    if best is not None and policy.exchanges:
+        tried = min(_EXCHANGES_LIMIT, policy.exchanges * len(watches))
+        plan = exchanged(fleet, watches, best.plan, seed, tried)
+        found = Rota(plan, worst(watches, seen_s(fleet, plan), fleet.horizon_s), bound)
+        best = found if found.worst < best.worst else best
     return best if best is not None else Rota(Plan((), ()), 0.0, bound)
 
 
