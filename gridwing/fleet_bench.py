@@ -23,12 +23,11 @@ from services.patrol.fleet.release import released, sorties
 from services.patrol.fleet.rota import RotaPolicy, plan_rota
 from services.patrol.fleet.routing import Effort, Plan, route
 
-SECONDS = 5.0
 HEIGHTS_AGL_M = (60.0, 70.0, 80.0, 90.0, 100.0, 110.0)
 
 
 def run(
-    only: Sequence[str], seconds: float, say: Callable[[str], None]
+    only: Sequence[str], seconds: float, full: bool, say: Callable[[str], None]
 ) -> tuple[list[dict[str, Any]], float | None]:
     """Return one row per instance, and the geometric mean of ours ÷ OR-Tools (None without it).
 
@@ -39,7 +38,7 @@ def run(
     if isinstance(python, NoPeer):
         say(f"OR-Tools is left out: {python.reason}")
     rows = []
-    for name, size, seed in instances():
+    for name, size, seed in instances(full or bool(only)):
         if only and not name.startswith(tuple(only)):
             continue
         instance = generate(name, size, seed)
@@ -73,8 +72,8 @@ def scored(instance: Instance, plan: Plan) -> dict[str, Any]:
 
 
 def watched(instance: Instance) -> dict[str, Any]:
-    """Return the worst weighted idleness of the cells under the production rota, as flown by the
-    simulator, and what no plan can be below."""
+    """Return the worst weighted idleness of the cells under the rota, as flown by the simulator,
+    and what no plan can be below."""
     fleet, known = instance.fleet, {t.task_id: i for i, t in enumerate(instance.fleet.tasks)}
     cells_only = replace(
         fleet,

@@ -125,9 +125,10 @@ def prepare_python(tests: bool) -> None:
 
 
 def prepare_planner() -> None:
-    """The search for coverage paths, compiled now and not in somebody's first plan."""
+    """The searches for coverage paths and rotas, compiled now and not in somebody's first plan."""
     names = ("strip_counter", "path_moves", "search_kernel")
     sources = [ROOT / "geo" / f"{name}.py" for name in (*names, "search")]
+    fleet = [ROOT / "services/patrol/fleet" / f"{n}.py" for n in ("exchange", "exchange_kernel")]
 
     def compile_anew() -> None:
         say("compiling the planner (half a minute)")
@@ -136,8 +137,9 @@ def prepare_planner() -> None:
             for old in (ROOT / "geo" / "__pycache__").glob(f"{name}.*.nb[ci]"):
                 old.unlink()
         run([str(PYTHON), "-c", "from geo.search import warm; warm()"])
+        run([str(PYTHON), "-c", "from services.patrol.fleet.exchange import warm; warm()"])
 
-    once("planner", [ROOT / "requirements.lock", *sources], PYTHON, compile_anew)
+    once("planner", [ROOT / "requirements.lock", *sources, *fleet], PYTHON, compile_anew)
 
 
 def prepare_web() -> None:

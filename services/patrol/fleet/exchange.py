@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from geo.routes import FlightModel
 from services.patrol.fleet.exchange_kernel import (
     SORTIES_LIMIT,
     VISITS_LIMIT,
@@ -17,7 +18,7 @@ from services.patrol.fleet.exchange_kernel import (
     timed,
 )
 from services.patrol.fleet.idleness import Watch
-from services.patrol.fleet.problem import Fleet, Slot
+from services.patrol.fleet.problem import Craft, Fleet, Handling, Slot, Task
 from services.patrol.fleet.routing import Plan
 
 _HEAT = (0.004, 0.0001)
@@ -47,6 +48,16 @@ def exchanged(
     draws = np.asarray([seed], np.uint64)
     annealed(given, table, spare, best, steps, _HEAT, draws)
     return _plan(fleet, best)
+
+
+def warm() -> None:
+    """Compile the search, or load what was compiled before."""
+    home, cell = (0.0, 0.0), Handling(((100.0, 0.0),), 10.0)
+    travel = np.asarray([[0.0, 10.0], [10.0, 0.0]])
+    craft = Craft("DRONE", "DOCK", home, 0, 100.0)
+    fleet = Fleet((Task("t", (cell,), 0.0),), (craft,), (FlightModel(),), (travel,), 600.0)
+    plan = Plan((Slot(0, 0.0, 30.0, 100.0),), ((0,),))
+    exchanged(fleet, [Watch(0, 1.0, 0.0)], plan, 1, 1)
 
 
 def _given(fleet: Fleet, watches: Sequence[Watch]) -> Given:
