@@ -264,11 +264,13 @@ class GroundStopLifted:
 
 @dataclass(frozen=True, slots=True)
 class AirspaceAnnounced:
-    """A temporary zone was made known. Stream airspace/<code>."""
+    """A temporary zone was made known; an `emergency` one may be at short notice (art. 20).
+    Stream airspace/<code>."""
 
     KIND: ClassVar[str] = "airspace.announced"
     SCHEMA: ClassVar[int] = 1
     airspace: Airspace
+    emergency: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,9 +115,9 @@ def _times(command: Command) -> Command:
 def show(by: str | None) -> None:
     """What stands over the district."""
     if by is None:
-        _tell(_open_desk(lambda desk, _: desk.now()))
+        _tell(_open_desk(lambda desk, _: desk.told()))
     else:
-        _tell(_at_desk(by, lambda desk, _: desk.now()))
+        _tell(_at_desk(by, lambda desk, _: desk.told()))
 
 
 @sky.command()
@@ -194,14 +194,18 @@ def order(mission_id: str, what: str, reason: str, note: str, by: str) -> None:
     show_default=True,
     help="What the heights count from.",
 )
+@click.option("--emergency", is_flag=True, help="Half an hour's notice is enough (art. 20).")
 @click.option("--crs", help=CRS_HELP)
 @_times
 @_by
 def announce(
     file: Path, code: str, name: str, floor_m: float, ceiling_m: float, reference: str,
-    crs: str | None, from_at: datetime, to_at: datetime, by: str,
+    emergency: bool, crs: str | None, from_at: datetime, to_at: datetime, by: str,
 ) -> None:  # fmt: skip
-    """Make a temporary zone known: the polygons of FILE, for a time."""
+    """Make a temporary zone known: the polygons of FILE, for a time.
+
+    It closes the sky however late it is announced; the answer says what notice it gave.
+    """
     try:
         airspace = Airspace(
             code,
@@ -217,7 +221,7 @@ def announce(
     except ValueError as error:
         fail(str(error), 2)
         return
-    _tell(_at_desk(by, lambda desk, who: desk.announce(who, airspace)))
+    _tell(_at_desk(by, lambda desk, who: desk.announce(who, airspace, emergency=emergency)))
 
 
 @sky.command()

@@ -15,9 +15,7 @@ from runtime.access import Principal, allow
 from services.patrol.flight import Order
 from services.patrol.refusal import Refusal
 from services.patrol.sky.application_form import form_csv, form_html
-from services.patrol.sky.applications import deadlines
-from services.patrol.sky.standing import Clearance
-from services.patrol.sky_desk import NOTE_LIMIT_CHARACTERS, Done, SkyDesk, Why
+from services.patrol.sky_desk import NOTE_LIMIT_CHARACTERS, Announced, Done, SkyDesk, Why
 from services.patrol.stop import Confirm
 
 POINTS_LIMIT = 2000
@@ -74,6 +72,7 @@ class ZoneBody(Body):
     height_reference: HeightReference = HeightReference.AGL
     valid_from: AwareDatetime
     valid_to: AwareDatetime
+    emergency: bool = Field(False, description="Half an hour's notice is enough (art. 20).")
 
     def airspace(self) -> Airspace:
         """Raises ValueError when floor, times or places do not fit."""
@@ -146,14 +145,7 @@ def sky_router(desk: SkyDesk, principal_of: Callable[[Request], Awaitable[Princi
 def _stops(api: APIRouter, desk: SkyDesk, asking: Any) -> None:
     async def sky(who: asking) -> Response:
         _ask(who, "sky.read")
-        now = await desk.now()
-        told = {
-            "ground_stop": now.stop,
-            "airspaces": now.zones,
-            "applications": [_listed(c, desk) for c in now.clearances],
-            "controls": dict(now.controls or {}),
-        }
-        return JSONResponse(to_plain(told))
+        return JSONResponse(await desk.told())
 
     async def ground_stop(body: StopBody, who: asking) -> Response:
         return _answer(await desk.stop(who, body.why(), body.token, all_home=body.all_home))
@@ -194,7 +186,7 @@ def _airspaces(api: APIRouter, desk: SkyDesk, asking: Any) -> None:
             airspace = body.airspace()
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
-        return _answer(await desk.announce(who, airspace))
+        return _answer(await desk.announce(who, airspace, emergency=body.emergency))
 
     async def withdraw(code: Id, body: WhyBody, who: asking) -> Response:
         return _answer(await desk.withdraw_airspace(who, code, body.why()))
@@ -243,17 +235,12 @@ def _forms(api: APIRouter, desk: SkyDesk, asking: Any) -> None:
     api.add_api_route("/applications/{application_id}/form", form, methods=["GET"])
 
 
-def _listed(clearance: Clearance, desk: SkyDesk) -> dict[str, Any]:
-    due = deadlines(clearance.application, desk.rules)
-    return {**to_plain(clearance), "deadlines": to_plain(due)}
-
-
 def _ask(who: Principal, action: str) -> None:
     if not allow(who, action):
         raise HTTPException(403, f"{who.role.value} may not {action}")
 
 
-def _answer(said: Confirm | Done | Refusal) -> Response:
+def _answer(said: Confirm | Done | Announced | Refusal) -> Response:
     if isinstance(said, Refusal):
         status = STATUS.get(said.code, 422)
         body: dict[str, Any] = {

@@ -7,10 +7,12 @@ are kept beside the ledger, erasable. A refusal is a value that names the field 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from domain.clearance import FlightApplication
+from domain.codec import to_plain
 from domain.district import District
 from domain.events import (
     AirspaceAnnounced,
@@ -35,6 +37,7 @@ from services.patrol.policy import patience_s
 from services.patrol.refusal import Refusal
 from services.patrol.sky import applications
 from services.patrol.sky.application_form import FormRow, form_rows
+from services.patrol.sky.notice import Notice, notice
 from services.patrol.sky.rules import SkyRules
 from services.patrol.sky.standing import (
     Clearance,
@@ -42,6 +45,7 @@ from services.patrol.sky.standing import (
     GroundStop,
     SkyNow,
     SkyRow,
+    Zone,
     evolve,
     sky_now,
 )
@@ -63,6 +67,15 @@ class Done:
 
     stream: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A zone stands, and with how much notice it was announced."""
+
+    stream: str
+    version: int
+    notice: Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +181,46 @@ class SkyDesk:
             return refusal
         return await self._order(who, flight.mission.mission_id, order, why)
 
-    async def announce(self, who: Principal, airspace: Airspace) -> Done | Refusal:
-        """Make a temporary zone known (art. 20)."""
+    async def told(self) -> dict[str, Any]:
+        """Return what stands as people read it: zones with their notice, applications with
+        their deadlines."""
+        now = await self.now()
+        return {
+            "ground_stop": to_plain(now.stop),
+            "airspaces": [
+                {**to_plain(z.airspace), "announced": _announced(z, self.rules)}
+                for z in now.announced
+            ],
+            "applications": [
+                {
+                    **to_plain(c),
+                    "deadlines": to_plain(applications.deadlines(c.application, self.rules)),
+                }
+                for c in now.clearances
+            ],
+            "controls": to_plain(dict(now.controls or {})),
+        }
+
+    async def announce(
+        self, who: Principal, airspace: Airspace, *, emergency: bool = False
+    ) -> Announced | Refusal:
+        """Make a temporary zone known (art. 20). One that comes too late for its kind stands all
+        the same; the answer says so."""
         refusal = _may(who, "airspace.announce") or self._zone_refused(airspace)
         if refusal is not None:
             return refusal
         row = await self._store.sky.row(f"airspace/{airspace.code}")
-        if row.state is not None:
+        at = self._clock.now()
+        # A code is free again once what it stood for is over.
+        if row.state is not None and (row.until is None or row.until > at):
             return Refusal("known", "code", f"{airspace.code} stands; withdraw it first")
-        return await self._change(who, row, lambda _: [AirspaceAnnounced(airspace)], None)
+        done = await self._change(who, row, lambda _: [AirspaceAnnounced(airspace, emergency)])
+        if isinstance(done, Refusal):
+            return done
+        given = notice(Zone(airspace, at, who.account_id, emergency), self.rules.temporary)
+        if given.late:
+            log.warning("zone announced late", code=airspace.code, means=given.means)
+        return Announced(done.stream, done.version, given)
 
     async def withdraw_airspace(self, who: Principal, code: str, why: Why) -> Done | Refusal:
         """Take an announced zone back."""
@@ -334,6 +378,16 @@ class SkyDesk:
         if all(cell.distance(ground) > 5000.0 for cell in cells):
             return Refusal("outside_district", "area", "it lies over 5 km from every cell")
         return None
+
+
+def _announced(zone: Zone, rules: SkyRules) -> dict[str, Any]:
+    given = notice(zone, rules.temporary)
+    return {
+        "at": to_plain(zone.announced_at),
+        "by": zone.by,
+        "emergency": zone.emergency,
+        "notice": to_plain(given),
+    }
 
 
 def _may(who: Principal, action: str) -> Refusal | None:

@@ -30,8 +30,17 @@ from services.patrol.policy import PatrolPolicy
 from services.patrol.refusal import Refusal
 from services.patrol.sky.application_form import form_csv, form_html, form_rows
 from services.patrol.sky.applications import confirmed, deadlines, decided, file
+from services.patrol.sky.notice import notice
 from services.patrol.sky.rules import RULES, load_sky_rules, read_sky_rules
-from services.patrol.sky.standing import Clearance, SkyNow, SkyRow, evolve, sky_now, state_type
+from services.patrol.sky.standing import (
+    Clearance,
+    SkyNow,
+    SkyRow,
+    Zone,
+    evolve,
+    sky_now,
+    state_type,
+)
 from services.patrol.stop import CONFIRM_WITHIN_S, Effect, ask, refused
 from tests.core.patrol_scene import EPOCH, FRAME, district
 
@@ -164,15 +173,15 @@ def test_a_ground_stop_and_a_person_in_control_hold_a_drone_down() -> None:
 def test_a_zone_counts_while_it_is_closed(
     start_s: float, end_s: float, expected: list[str]
 ) -> None:
-    sky = replace(OPEN, zones=(zone(after(start_s), after(end_s)),))
+    sky = replace(OPEN, announced=(Zone(zone(after(start_s), after(end_s)), EPOCH, "op-1"),))
     assert codes(sky) == expected
 
 
 def test_a_zone_beside_the_path_keeps_its_margin() -> None:
     beside = zone(after(-60.0), after(600.0), 420.0, 500.0)
-    assert codes(replace(OPEN, zones=(beside,))) == []
+    assert codes(replace(OPEN, announced=(Zone(beside, EPOCH, "op-1"),))) == []
     near = zone(after(-60.0), after(600.0), 410.0, 500.0)
-    assert codes(replace(OPEN, zones=(near,))) == ["temporary"]
+    assert codes(replace(OPEN, announced=(Zone(near, EPOCH, "op-1"),))) == ["temporary"]
 
 
 def test_true_height_counts_from_the_ground_not_from_the_dock() -> None:
@@ -223,10 +232,39 @@ def test_what_begins_ends(stream: str, begin: Event, end: Event) -> None:
 
 
 def test_a_zone_and_an_approval_run_out_by_themselves() -> None:
-    rows = (SkyRow("airspace/TZ1", 1, zone(EPOCH, NOON)), SkyRow("application/a1", 2, clearance()))
+    announced = Zone(zone(EPOCH, NOON), EPOCH, "op-1")
+    rows = (SkyRow("airspace/TZ1", 1, announced), SkyRow("application/a1", 2, clearance()))
     assert sky_now(rows, (), EPOCH).zones != ()
     later = NOON + timedelta(hours=9)
     assert sky_now(rows, (), later) == SkyNow(controls={})
+
+
+@pytest.mark.parametrize(
+    ("given_s", "emergency", "late"),
+    [
+        (86_400.0, False, False),
+        (86_399.0, False, True),
+        (1800.0, False, True),
+        (1800.0, True, False),
+        (1799.0, True, True),
+        (-60.0, True, True),
+    ],
+)
+def test_a_zone_announced_late_says_what_that_means(
+    given_s: float, emergency: bool, late: bool
+) -> None:
+    closed = Zone(zone(after(given_s), after(90_000.0)), EPOCH, "op-1", emergency)
+    told = notice(closed, LAW.temporary)
+    assert (told.given_s, told.late) == (given_s, late)
+    assert told.due_s == (1800.0 if emergency else 86_400.0)
+    assert bool(told.means) is late
+    assert ("called home" in told.means) is (given_s < 1800.0)
+
+
+def test_an_emergencys_notice_is_longer_than_any_patrol() -> None:
+    """So what a zone with that much notice closes is empty by then, as its notice says."""
+    flown_s = POLICY.sortie_limit_s * POLICY.time_margin + POLICY.climb_and_land_s
+    assert flown_s + POLICY.plan_stale_s < LAW.temporary.emergency_lead_s
 
 
 # Applications

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -168,11 +169,28 @@ async def test_a_temporary_zone_is_announced_or_refused(
     assert told.status_code == status
     assert word in told.text
     if status == 200:
+        assert told.json()["notice"]["late"] is False
         again = await client.post("/api/airspaces", json=body)
         assert again.json()["code"] == "known"
         path = "/api/airspaces/TZ01/withdraw"
         assert (await client.post(path, json={"reason": "authority"})).is_success
         assert (await client.get("/api/sky")).json()["airspaces"] == []
+
+
+async def test_a_zone_announced_too_late_is_closed_all_the_same(web: Web) -> None:
+    client, _ = web
+    now = CLOCK.now()
+    body: dict[str, object] = {"name": "救援", "polygons": SQUARE, "ceiling_m": 120.0}
+    ends = (now + timedelta(hours=3)).isoformat()
+    for code, minutes, emergency, late in (("Z1", 45, True, False), ("Z2", 10, True, True)):
+        begins = (now + timedelta(minutes=minutes)).isoformat()
+        times = {"valid_from": begins, "valid_to": ends, "emergency": emergency}
+        told = await client.post("/api/airspaces", json={**body, **times, "code": code})
+        assert (told.status_code, told.json()["notice"]["late"]) == (200, late)
+    stands = (await client.get("/api/sky")).json()["airspaces"]
+    assert [zone["code"] for zone in stands] == ["Z1", "Z2"]
+    assert "called home" in stands[1]["announced"]["notice"]["means"]
+    assert stands[1]["announced"]["by"] == "op-1"
 
 
 async def test_an_application_is_filed_approved_confirmed_and_printed(web: Web) -> None:

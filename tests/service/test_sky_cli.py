@@ -44,11 +44,11 @@ def sky(typed: CliRunner, *words: str, answer: str = "") -> Result:
 def test_a_stop_is_asked_twice_and_lifted_by_who_may(typed: CliRunner) -> None:
     stop = ("stop", "--all-home", "--reason", "weather", "--by", "duty")
     assert sky(typed, *stop, answer="n\n").exit_code == 1
-    assert json.loads(sky(typed, "show").stdout)["stop"] is None
+    assert json.loads(sky(typed, "show").stdout)["ground_stop"] is None
     done = sky(typed, *stop, "--note", "雷暴", answer="y\n")
     assert done.exit_code == 0, done.output
     assert "in the air: 0" in done.stderr
-    assert json.loads(sky(typed, "show", "--by", "duty").stdout)["stop"]["by"] == "duty"
+    assert json.loads(sky(typed, "show", "--by", "duty").stdout)["ground_stop"]["by"] == "duty"
     lift = ("lift", "--reason", "clear", "--by")
     refused = sky(typed, *lift, "duty")
     assert refused.exit_code == 2
@@ -74,6 +74,7 @@ def test_a_zone_is_announced_from_a_file(typed: CliRunner, tmp_path: Path) -> No
     times = ("--from", "2099-01-01T09:00+08:00", "--to", "2099-01-01T12:00+08:00")
     told = sky(typed, "announce", str(file), *named, *times)
     assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["notice"]["late"] is False
     again = sky(typed, "announce", str(file), *named, *times)
     assert "known: code" in again.stderr
     zoneless = sky(typed, "announce", str(file), *named, "--from", "2099-01-01T09:00", *times[2:])

@@ -36,8 +36,8 @@ from services.patrol.policy import PatrolPolicy
 from services.patrol.presence import Presence
 from services.patrol.refusal import Refusal
 from services.patrol.sky.rules import load_sky_rules
-from services.patrol.sky.standing import GroundStop, SkyRow
-from services.patrol.sky_desk import Done, SkyDesk, Why
+from services.patrol.sky.standing import GroundStop, SkyRow, Zone
+from services.patrol.sky_desk import Announced, Done, SkyDesk, Why
 from services.patrol.stop import Confirm
 from services.patrol.store import PatrolStore, PostgresPatrolStore
 from services.patrol.store_memory import MemoryPatrolStore
@@ -99,16 +99,32 @@ async def test_rows_are_kept_by_version_and_run_out(ground: Ground) -> None:
     async with ground.ledger.transaction() as tx:
         await sky.put(tx, SkyRow("ground_stop/d", 2, stop))
         await sky.put(tx, SkyRow("ground_stop/d", 1, None))
-        await sky.put(tx, SkyRow("airspace/TZ1", 1, zone("TZ1")))
+        await sky.put(tx, SkyRow("airspace/TZ1", 1, Zone(zone("TZ1"), EPOCH, "op-1")))
     assert [r.stream for r in await sky.rows(EPOCH)] == ["airspace/TZ1", "ground_stop/d"]
     assert [r.stream for r in await sky.rows(after(600))] == ["ground_stop/d"]
     assert (await sky.row("ground_stop/d")).state == stop
     assert await sky.row("airspace/none") == SkyRow("airspace/none", 0, None)
 
 
+async def test_a_code_may_be_announced_again_once_its_zone_is_over(ground: Ground) -> None:
+    desk, over = ground.desk(), Zone(zone("TZ1"), EPOCH - timedelta(days=1), "op-1")
+    past = replace(over.airspace, valid_from=EPOCH - timedelta(days=1), valid_to=EPOCH)
+    later = replace(past, valid_from=CLOCK.now(), valid_to=CLOCK.now() + timedelta(hours=1))
+    async with ground.ledger.transaction() as tx:
+        said = [AirspaceAnnounced(past)]
+        version = await tx.append("airspace/TZ1", said, at=EPOCH, actor="op-1")
+        row = SkyRow("airspace/TZ1", version, replace(over, airspace=past))
+        await ground.store.sky.put(tx, row)
+    again = await desk.announce(DUTY, later)
+    assert isinstance(again, Announced)
+    assert again.notice.late
+    assert isinstance(await desk.announce(DUTY, later), Refusal)
+    assert (await desk.now()).zones == (later,)
+
+
 async def fail_after_put(ground: Ground) -> None:
     async with ground.ledger.transaction() as tx:
-        await ground.store.sky.put(tx, SkyRow("airspace/TZ1", 1, zone("TZ1")))
+        await ground.store.sky.put(tx, SkyRow("airspace/TZ1", 1, Zone(zone("TZ1"), EPOCH, "op-1")))
         raise KeyError
 
 

@@ -71,7 +71,17 @@ class Clearance:
     confirmations: tuple[Confirmation, ...] = ()
 
 
-State = GroundStop | Control | Airspace | Clearance
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A temporary zone as it was announced; `emergency` zones may be announced at short notice."""
+
+    airspace: Airspace
+    announced_at: datetime
+    by: str
+    emergency: bool = False
+
+
+State = GroundStop | Control | Zone | Clearance
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +96,8 @@ class SkyRow:
     def until(self) -> datetime | None:
         """Return when it stops to matter by itself."""
         match self.state:
-            case Airspace(valid_to=valid_to):
-                return valid_to
+            case Zone(airspace=airspace):
+                return airspace.valid_to
             case Clearance(application=application):
                 return application.ends_at
             case _:
@@ -99,9 +109,13 @@ class SkyNow:
     """Everything that stands."""
 
     stop: GroundStop | None = None
-    zones: tuple[Airspace, ...] = ()
+    announced: tuple[Zone, ...] = ()
     clearances: tuple[Clearance, ...] = ()
     controls: Mapping[str, Control] | None = None
+
+    @property
+    def zones(self) -> tuple[Airspace, ...]:
+        return tuple(zone.airspace for zone in self.announced)
 
     def control(self, drone_sn: str) -> Control | None:
         return (self.controls or {}).get(drone_sn)
@@ -114,7 +128,7 @@ def state_type(stream: str) -> type[State]:
         case "ground_stop":
             return GroundStop
         case "airspace":
-            return Airspace
+            return Zone
         case "application":
             return Clearance
         case "control":
@@ -129,7 +143,7 @@ def evolve(state: State | None, event: Event, actor: str, at: datetime) -> State
         case GroundStopOrdered():
             return GroundStop(actor, at, event.reason, event.all_home)
         case AirspaceAnnounced():
-            return event.airspace
+            return Zone(event.airspace, at, actor, event.emergency)
         case ControlTaken():
             return Control(event.drone_sn, actor, at, event.reason)
         case GroundStopLifted() | AirspaceWithdrawn() | ControlReleased():
@@ -174,7 +188,7 @@ def sky_now(
                 stop = row.state
             case Control():
                 controls[row.state.drone_sn] = row.state
-            case Airspace(valid_to=valid_to) if valid_to is None or valid_to > at:
+            case Zone() if row.until is None or row.until > at:
                 zones.append(row.state)
             case Clearance() if row.state.application.ends_at > at:
                 clearances.append(row.state)
