@@ -76,6 +76,7 @@ class Mission:
 
     `target` and `kind` say where and for what kind of hazard a look is; a patrol has neither.
     `resumes_id` and `break_point` say which patrol's wayline is flown on, and from where.
+    `return_height_rel_m` is how high above take-off it comes straight home, whole metres.
     """
 
     mission_id: str
@@ -92,6 +93,7 @@ class Mission:
     kind: HazardKind | None = None
     resumes_id: str | None = None
     break_point: BreakPoint | None = None
+    return_height_rel_m: int | None = None
 
     @property
     def by_wayline(self) -> bool:

@@ -10,15 +10,19 @@ at most PIECE_M, which moves it by under a centimetre.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import rasterio
+import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from geo.frames import LocalFrame
 
@@ -51,6 +55,10 @@ class Terrain(Protocol):
         """Return the lowest and highest ground in a box (x0, y0, x1, y1)."""
         ...
 
+    def range_under(self, shape: BaseGeometry) -> tuple[float, float]:
+        """Return the lowest and highest ground under a shape that is not empty."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FlatTerrain:
@@ -66,6 +74,9 @@ class FlatTerrain:
         return low, high
 
     def range_m(self, box: tuple[float, float, float, float]) -> tuple[float, float]:
+        return self.ground_m, self.ground_m
+
+    def range_under(self, shape: BaseGeometry) -> tuple[float, float]:
         return self.ground_m, self.ground_m
 
 
@@ -100,6 +111,34 @@ class GridTerrain:
         c1, r1 = np.clip(np.ceil(corners.max(axis=0)), 0, [columns - 1, rows - 1]).astype(int)
         part = self.heights_m[r0 : r1 + 1, c0 : c1 + 1]
         return float(part.min()), float(part.max())
+
+    def range_under(self, shape: BaseGeometry) -> tuple[float, float]:
+        """The surface between four posts is a saddle, whose extremes lie on its border: so those
+        under a shape are at posts inside it or along its outline."""
+        low, high = math.inf, -math.inf
+        for line in _lines(shape):
+            for a, b in pairwise(line):
+                above, below = self.true_heights_m((*a, 0.0), (*b, 0.0))
+                low, high = min(low, -below), max(high, -above)
+        fine = shapely.segmentize(shape, PIECE_M)
+        grid = shapely.transform(fine, lambda xy: self.to_grid(np.asarray(xy)))
+        inside = self._posts_in(grid)
+        return (
+            min(low, float(inside.min(initial=math.inf))),
+            max(high, float(inside.max(initial=-math.inf))),
+        )
+
+    def _posts_in(self, grid: BaseGeometry) -> Floats:
+        rows, columns = self.heights_m.shape
+        x0, y0, x1, y1 = grid.bounds
+        c0, c1 = max(0, math.ceil(x0)), min(columns - 1, math.floor(x1))
+        r0, r1 = max(0, math.ceil(y0)), min(rows - 1, math.floor(y1))
+        if c0 > c1 or r0 > r1:
+            return np.empty(0)
+        r, c = np.mgrid[r0 : r1 + 1, c0 : c1 + 1]
+        shapely.prepare(grid)
+        found: Floats = self.heights_m[r0 : r1 + 1, c0 : c1 + 1][shapely.contains_xy(grid, c, r)]
+        return found
 
     def _piece(self, g0: Floats, g1: Floats, z0: float, z1: float) -> tuple[float, float]:
         """Extremes over one straight line in the grid: cut at every grid line it crosses."""
@@ -141,6 +180,17 @@ class GridTerrain:
         lower = h[r0 + 1, c0] * (1 - u) + h[r0 + 1, c0 + 1] * u
         surface: Floats = upper * (1 - v) + lower * v
         return surface
+
+
+def _lines(shape: BaseGeometry) -> list[list[tuple[float, float]]]:
+    """Return every outline of a shape as points; a point alone is a line of no length."""
+    found = []
+    for part in shapely.get_parts(shape):
+        rings = [part.exterior, *part.interiors] if isinstance(part, Polygon) else [part]
+        for ring in rings:
+            points = [(float(x), float(y)) for x, y in ring.coords]
+            found.append(points if len(points) > 1 else points * 2)
+    return found
 
 
 def read_terrain(

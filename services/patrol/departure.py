@@ -16,10 +16,11 @@ from shapely.geometry import LineString
 from domain.clearance import ApplicationKind, ApplicationState
 from domain.device import Dock, Drone
 from domain.mission import Mission, MissionPurpose
-from geo.airspace import Breach, breaches, volumes
+from geo.airspace import Breach, Volume, breaches, volumes
 from geo.separation import Separation, Timed, conflict
 from geo.shapes import local_geometry
 from geo.terrain import Point3
+from services.patrol import way_home
 from services.patrol.plan import PatrolGround
 from services.patrol.refusal import Refusal
 from services.patrol.sky.rules import SkyRules
@@ -47,6 +48,20 @@ def flown_path(ground: PatrolGround, mission: Mission, dock: Dock) -> tuple[Poin
     return ((*home, points[0][2]), *points, (*home, points[-1][2]))
 
 
+def entered_path(ground: PatrolGround, mission: Mission, dock: Dock) -> tuple[Point3, ...]:
+    """Return the way a take-off begins: of a resumed patrol from over its dock straight to its
+    break point, then on; else all of it."""
+    path, left = flown_path(ground, mission, dock), mission.break_point
+    if left is None or not left.index < len(mission.wayline.waypoints) - 1:
+        return path
+    share = left.progress if left.state == 0 else 0.0
+    a, b = path[left.index + 1], path[left.index + 2]
+    entry = (
+        a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1]), a[2] + share * (b[2] - a[2])
+    )  # fmt: skip
+    return ((*path[0][:2], entry[2]), entry, *path[left.index + 2 :])
+
+
 def timed(path: Sequence[Point3], start_s: float, lasts_s: float) -> tuple[Timed, ...]:
     """Return a path flown evenly from `start_s` for `lasts_s`; one point is a hover."""
     kept = [path[0], *(q for p, q in pairwise(path) if math.dist(p, q) > 0.0)]
@@ -72,13 +87,9 @@ def reasons(
     at: datetime,
 ) -> tuple[Refusal, ...]:
     """Return why the sky refuses this take-off at `at`; empty means it is open."""
-    policy = ground.policy
-    rules = policy.rules
-    path = flown_path(ground, mission, dock)
-    lasts_s = mission.wayline.flight_time_s * policy.time_margin + policy.climb_and_land_s
-    if mission.purpose is not MissionPurpose.PATROL:
-        # A look's wayline is the way there alone.
-        lasts_s += mission.wayline.flight_time_s + policy.look_limit_s
+    rules = ground.policy.rules
+    path = entered_path(ground, mission, dock)
+    lasts_s = _lasts_s(mission, ground)
     ends_at = at + timedelta(seconds=lasts_s)
     found: list[Refusal] = []
     if sky.stop is not None:
@@ -90,27 +101,50 @@ def reasons(
         found.append(Refusal("person_in_control", "drone_sn", cure))
     if not rules.night.allowed and (rules.at_night(at) or rules.at_night(ends_at)):
         found.append(Refusal("night", "at", f"wait for daylight ({rules.night.clause})"))
-    found += _closed(ground, drone, path, sky, at, ends_at)
+    closed = closed_between(ground, sky, at, ends_at)
+    # Where the path itself breaks a rule, its ways home are not worth a word.
+    found += _closed(ground, drone, path, closed) or way_home.refused(
+        ground, mission, path, drone, dock, closed
+    )
     highest_m = max((w.height_rel_m for w in mission.wayline.waypoints), default=0.0)
     found += _not_cleared(ground, drone, path, highest_m, sky, at, ends_at)
     found += _too_near(rules, path, lasts_s, others)
     return tuple(found)
 
 
+def planned_return(
+    ground: PatrolGround, mission: Mission, drone: Drone, dock: Dock, sky: SkyNow, at: datetime
+) -> Mission:
+    """Return a mission that takes off about `at` with the height it comes straight home at."""
+    path = entered_path(ground, mission, dock)
+    closed = closed_between(ground, sky, at, at + timedelta(seconds=_lasts_s(mission, ground)))
+    return way_home.with_return_height(ground, mission, path, drone, dock, closed)
+
+
+def closed_between(
+    ground: PatrolGround, sky: SkyNow, start: datetime, end: datetime
+) -> tuple[Volume, ...]:
+    """Return what is closed at any moment between two."""
+    standing = (*ground.district.airspaces, *sky.zones)
+    return volumes(
+        [a for a in standing if a.active_between(start, end)], ground.frame, ground.terrain
+    )
+
+
+def _lasts_s(mission: Mission, ground: PatrolGround) -> float:
+    policy = ground.policy
+    lasts_s = mission.wayline.flight_time_s * policy.time_margin + policy.climb_and_land_s
+    if mission.purpose is not MissionPurpose.PATROL:
+        # A look's wayline is the way there alone.
+        lasts_s += mission.wayline.flight_time_s + policy.look_limit_s
+    return lasts_s
+
+
 def _closed(
-    ground: PatrolGround,
-    drone: Drone,
-    path: Sequence[Point3],
-    sky: SkyNow,
-    at: datetime,
-    ends_at: datetime,
+    ground: PatrolGround, drone: Drone, path: Sequence[Point3], closed: Sequence[Volume]
 ) -> list[Refusal]:
     """Airspace closed while the flight lasts, and true height along every leg."""
     rules = ground.policy.rules
-    standing = (*ground.district.airspaces, *sky.zones)
-    closed = volumes(
-        [a for a in standing if a.active_between(at, ends_at)], ground.frame, ground.terrain
-    )
     points, heights = [p[:2] for p in path], [p[2] for p in path]
     met = breaches(points, heights, closed, rules.policy(drone.model), ground.terrain)
     return [_breach(b, rules) for b in {b.where: b for b in met}.values()]

@@ -478,6 +478,7 @@ class Planner:
         around = self._around
         if carrier is None:
             permits = self._commander.permits
+            mission = permits.planned_return(mission, at)
             others = permits.others(await around.store.open_flights(), mission.drone_sn, at)
             why = permits.take_off(mission, others, at)
             if why:

@@ -8,6 +8,7 @@ from domain.device import Dock, Drone
 from domain.mission import Mission
 from services.patrol.flight import Step
 from services.patrol.policy import PatrolPolicy
+from services.patrol.way_home import return_height_rel_m
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,6 @@ _LOST_TASK_RTH = 0
 _LOST_RC_RTH = 2
 _COMMANDER_LOST_CONTINUE = 0
 _COMMANDER_PRESET_HEIGHT = 1
-_RTH_ABOVE_PATROL_M = 10.0
 
 METHODS = {
     Step.PREPARE: "flighttask_prepare",
@@ -61,7 +61,7 @@ def order(
                 "execute_time": int(at.timestamp() * 1000),
                 "task_type": 0,
                 "file": {"url": file.url, "fingerprint": file.fingerprint},
-                "rth_altitude": _rth_altitude_m(mission, policy),
+                "rth_altitude": return_height_rel_m(mission, policy),
                 "rth_mode": _RTH_PRESET,
                 "out_of_control_action": _LOST_TASK_RTH,
                 "exit_wayline_when_rc_lost": 0,
@@ -111,7 +111,7 @@ def _take_off(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) 
         "target_height": round(dock.height_ellipsoid_m + _height_rel_m(mission), 2),
         "security_takeoff_height": int(policy.look_height_agl_m),
         "rth_mode": _RTH_PRESET,
-        "rth_altitude": _rth_altitude_m(mission, policy),
+        "rth_altitude": return_height_rel_m(mission, policy),
         "rc_lost_action": _LOST_RC_RTH,
         "commander_mode_lost_action": _COMMANDER_LOST_CONTINUE,
         "commander_flight_mode": _COMMANDER_PRESET_HEIGHT,
@@ -123,14 +123,6 @@ def _take_off(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) 
 def _height_rel_m(mission: Mission) -> float:
     """How high over the dock a look is planned; the ground at the target was allowed for."""
     return mission.wayline.waypoints[0].height_rel_m
-
-
-def _rth_altitude_m(mission: Mission, policy: PatrolPolicy) -> int:
-    """How high over the dock it comes home: over the patrols, by the ground under this flight."""
-    look = mission.target is not None
-    highest_m = max(w.height_rel_m for w in mission.wayline.waypoints)
-    below_patrols_m = policy.height_agl_m - policy.look_height_agl_m if look else 0.0
-    return int(highest_m + below_patrols_m + _RTH_ABOVE_PATROL_M)
 
 
 def _target(mission: Mission) -> dict[str, float]:

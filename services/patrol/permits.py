@@ -15,7 +15,13 @@ from domain.place import Airspace
 from geo.airspace import Volume, volumes
 from geo.terrain import Point3
 from runtime.ledger import Transaction
-from services.patrol.departure import Other, flown_path, reasons, timed
+from services.patrol.departure import (
+    Other,
+    flown_path,
+    planned_return,
+    reasons,
+    timed,
+)
 from services.patrol.flight import TAKE_OFFS, Flight, Step
 from services.patrol.gate import refusals
 from services.patrol.plan import PatrolGround
@@ -25,6 +31,7 @@ from services.patrol.recall import Recall, Situation, recall
 from services.patrol.refusal import Refusal
 from services.patrol.sky.standing import SkyNow, sky_now
 from services.patrol.surroundings import Surroundings
+from services.patrol.way_home import return_height_rel_m
 
 _IN_THE_AIR = (MissionState.EXECUTING, MissionState.UNKNOWN, MissionState.FLYING)
 
@@ -98,6 +105,12 @@ class Permits:
     ) -> tuple[Refusal, ...]:
         """Return why a mission may not take off now, as far as is known; empty means it may."""
         return self._take_off(mission, self.sky, others, at, prepared)
+
+    def planned_return(self, mission: Mission, at: datetime) -> Mission:
+        """Return a mission with the height its drone comes straight home at."""
+        presence = self._presence
+        dock, drone = presence.docks[mission.dock_sn], presence.drones[mission.drone_sn]
+        return planned_return(self._around.ground, mission, drone, dock, self.sky, at)
 
     async def check(self, tx: Transaction, wish: Wish, at: datetime) -> int:
         """Return the token a command goes out under. Raises NotPermitted.
@@ -199,11 +212,18 @@ class Permits:
         heard_at = drone.heard_at if drone is not None else self._since or at
         return Situation(
             ahead=ahead,
-            way_home=(ahead[0], (*ahead[-1][:2], ahead[0][2])) if ahead else (),
+            way_home=self._way_home(mission, ahead) if ahead else (),
             wind_m_s=(dock.wind_m_s or 0.0) if dock is not None else 0.0,
             rain_level=(dock.rain_level or 0) if dock is not None else 0,
             silent_s=(at - heard_at).total_seconds(),
         )
+
+    def _way_home(self, mission: Mission, ahead: tuple[Point3, ...]) -> tuple[Point3, ...]:
+        """Return the straight way home from where a flight is: up to its return height, across."""
+        base_m = self._presence.docks[mission.dock_sn].height_ellipsoid_m
+        rel_m = return_height_rel_m(mission, self._around.policy)
+        height_m = max(ahead[0][2], base_m + rel_m)
+        return ahead[0], (*ahead[0][:2], height_m), (*ahead[-1][:2], height_m)
 
     def _ahead(self, flight: Flight, at: datetime) -> tuple[Point3, ...]:
         """Return a flight's way from where it is (or was last told to be) to its dock."""

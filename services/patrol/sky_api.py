@@ -15,7 +15,7 @@ from runtime.access import Principal, allow
 from services.patrol.flight import Order
 from services.patrol.refusal import Refusal
 from services.patrol.sky.application_form import form_csv, form_html
-from services.patrol.sky_desk import NOTE_LIMIT_CHARACTERS, Announced, Done, SkyDesk, Why
+from services.patrol.sky_desk import NOTE_LIMIT_CHARACTERS, Done, SkyDesk, Why
 from services.patrol.stop import Confirm
 
 POINTS_LIMIT = 2000
@@ -240,7 +240,7 @@ def _ask(who: Principal, action: str) -> None:
         raise HTTPException(403, f"{who.role.value} may not {action}")
 
 
-def _answer(said: Confirm | Done | Announced | Refusal) -> Response:
+def _answer(said: Confirm | Done | Refusal) -> Response:
     if isinstance(said, Refusal):
         status = STATUS.get(said.code, 422)
         body: dict[str, Any] = {

@@ -70,11 +70,9 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class Announced(Done):
     """A zone stands, and with how much notice it was announced."""
 
-    stream: str
-    version: int
     notice: Notice
 
 

@@ -85,8 +85,9 @@ def _block(name: str, *inner: str) -> str:
     return f"<wpml:{name}>" + "".join(inner) + f"</wpml:{name}>"
 
 
-def _config(frame: Airframe, points: Sequence[Waypoint]) -> str:
-    highest = max(p.height_rel_m for p in points)
+def _config(mission: Mission, frame: Airframe) -> str:
+    points, planned = mission.wayline.waypoints, mission.return_height_rel_m
+    return_m = max(p.height_rel_m for p in points) if planned is None else float(planned)
     return _block(
         "missionConfig",
         _tag("flyToWaylineMode", "safely"),
@@ -95,7 +96,7 @@ def _config(frame: Airframe, points: Sequence[Waypoint]) -> str:
         _tag("executeRCLostAction", "goBack"),
         _tag("takeOffSecurityHeight", _TAKE_OFF_SECURITY_M),
         _tag("globalTransitionalSpeed", _speed(max(p.speed_m_s for p in points))),
-        _tag("globalRTHHeight", highest),
+        _tag("globalRTHHeight", return_m),
         _block(
             "droneInfo",
             _tag("droneEnumValue", frame.drone),
@@ -171,7 +172,7 @@ def _template(mission: Mission, frame: Airframe) -> str:
         + "</Folder>"
     )
     times = _tag("createTime", made_ms) + _tag("updateTime", made_ms)
-    body = "<Document>" + times + _config(frame, points) + "\n" + folder + "</Document>"
+    body = "<Document>" + times + _config(mission, frame) + "\n" + folder + "</Document>"
     return _HEAD + body + "\n</kml>\n"
 
 
@@ -203,7 +204,7 @@ def _waylines(mission: Mission, frame: Airframe, model: FlightModel) -> str:
         + "".join(places)
         + "</Folder>"
     )
-    body = "<Document>" + _config(frame, points) + "\n" + folder + "</Document>"
+    body = "<Document>" + _config(mission, frame) + "\n" + folder + "</Document>"
     return _HEAD + body + "\n</kml>\n"
 
 

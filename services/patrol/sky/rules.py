@@ -13,6 +13,7 @@ from geo.airspace import SkyPolicy
 
 RULES = Path(__file__).parents[1] / "rules" / "sky.toml"
 ACTIONS = ("return_home", "hold", "nothing")
+REFUSE, FLY = "refuse", "fly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,19 @@ class RecallRule:
 
 
 @dataclass(frozen=True, slots=True)
+class WayHomeRule:
+    """`above_m` is kept over the flight's own highest point; `when_closed` is REFUSE or FLY."""
+
+    clause: str
+    above_m: float
+    when_closed: str
+
+    def __post_init__(self) -> None:
+        if self.when_closed not in (REFUSE, FLY):
+            raise ValueError(f"way_home.when_closed must be one of {REFUSE}, {FLY}")
+
+
+@dataclass(frozen=True, slots=True)
 class SkyRules:
     height: HeightRule
     margin: MarginRule
@@ -106,6 +120,7 @@ class SkyRules:
     confirmation: LeadRule
     temporary: TemporaryRule
     night: NightRule
+    way_home: WayHomeRule
     recall: RecallRule
     classes: tuple[tuple[str, ClassRule], ...]
     models: tuple[tuple[str, str], ...]
