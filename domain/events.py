@@ -161,8 +161,9 @@ class MissionStepIntended:
     """patrol: about to send a command whose loss must never be answered by sending it twice.
 
     `step` is prepare, execute, undo, takeoff_to_point, grab_authority, fly_to_point,
-    fly_to_point_stop, pause, recovery or return_home;
-    `transaction_id` is the tid the command will carry; `lease` the fencing token of the commander.
+    fly_to_point_stop, pause, recovery, return_home or cancel_return;
+    `transaction_id` is the tid the command will carry; `lease` the fencing token of the commander;
+    `reason` why, where the step alone does not say (an undo after the take-off gate refused).
     """
 
     KIND: ClassVar[str] = "mission.step_intended"
@@ -172,6 +173,7 @@ class MissionStepIntended:
     step: str
     transaction_id: str
     lease: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

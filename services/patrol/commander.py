@@ -25,20 +25,18 @@ from services.patrol.conversation import Conversation
 from services.patrol.departure import Other
 from services.patrol.dock_codes import BUSY, may_ask_again_s
 from services.patrol.dock_state import DeviceNow
-from services.patrol.flight import (
-    TAKE_OFFS,
+from services.patrol.flight import TAKE_OFFS, Flight, Step
+from services.patrol.gate import Stand, airtime_s
+from services.patrol.next_step import (
     End,
-    Flight,
     GiveUpAnswer,
     Intend,
     Next,
     Patience,
     StartLook,
-    Step,
     View,
     decide,
 )
-from services.patrol.gate import Stand, airtime_s
 from services.patrol.orders import METHODS, Resource, order
 from services.patrol.permits import NotPermitted, Permits, Wish
 from services.patrol.policy import PatrolPolicy, patience_s
@@ -268,7 +266,7 @@ class Commander:
         file = await self.resource(mission.mission_id) if step is Step.PREPARE else None
         count = sum(1 for s in flight.steps if s.step == step)
         tid = derive("tid", mission.mission_id, step.value, str(count))
-        wish = Wish(flight, step, intent.actor, others)
+        wish = Wish(flight, step, intent.actor, others, intent.reason)
         self._in_flight.add(tid)
         try:
             committed = await self._commit_intent(wish, tid, at)
@@ -288,7 +286,7 @@ class Commander:
             async with self.around.ledger.transaction() as tx:
                 token = await self.permits.check(tx, wish, at)
                 event = MissionStepIntended(
-                    mission.mission_id, mission.dock_sn, wish.step.value, tid, token
+                    mission.mission_id, mission.dock_sn, wish.step.value, tid, token, wish.reason
                 )
                 stream = f"mission/{mission.mission_id}"
                 await tx.append(
@@ -302,13 +300,17 @@ class Commander:
         return True
 
     async def _not_permitted(self, wish: Wish, refusal: NotPermitted, at: datetime) -> None:
-        """A take-off the gate refuses ends its mission; other commands wait."""
+        """A take-off the gate refuses ends its mission, undone first on a dock that has agreed to
+        it; other commands wait."""
         mission = wish.flight.mission
         log.info("not permitted", mission=mission.mission_id, step=wish.step, why=str(refusal))
         codes = {r.code for r in refusal.why}
         if wish.step not in TAKE_OFFS or codes & {"lease_lost", "person_in_control"}:
             return
         reason = "gate_" + "_and_".join(dict.fromkeys(r.code for r in refusal.why))
+        if wish.step is Step.EXECUTE:
+            await self._intend(wish.flight, Intend(Step.UNDO, reason=reason), ())
+            return
         ended = MissionEnded(mission.mission_id, MissionOutcome.NEVER_FLOWN, reason)
         await self.append(mission.mission_id, [ended], at, expected=wish.flight.version)
 

@@ -52,6 +52,7 @@ class Wish:
     step: Step
     actor: str
     others: tuple[Other, ...] = ()
+    reason: str = ""
 
 
 class Permits:

@@ -201,6 +201,8 @@ class CountingDock:
                 self.target = Position(data["target_latitude"], data["target_longitude"])
         elif method == "flighttask_prepare":
             return 319001 if self.flying is not None else 0
+        elif method == "flighttask_undo":
+            return 319001 if self.flying in data["flight_ids"] else 0
         elif self.flying is None:
             return 325012
         elif method == "flighttask_pause":

@@ -5,7 +5,8 @@ from dataclasses import replace
 from domain.events import LookConcluded, LookStarted
 from domain.hazard import HazardKind
 from domain.mission import LookOutcome, MissionOutcome, Wayline
-from services.patrol.flight import End, Intend, StartLook, Step, View, decide, evolve
+from services.patrol.flight import Step, evolve
+from services.patrol.next_step import End, Intend, StartLook, View, decide
 from tests.core.patrol_scene import ORIGIN
 from tests.core.test_patrol_flight import (
     LOOK,

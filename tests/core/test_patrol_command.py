@@ -117,9 +117,43 @@ def test_stopped_between_prepare_and_execute_the_flight_never_leaves() -> None:
         await scene.clock.sleep(30.0)
         assert stops[0].done()
 
+        # What the dock had agreed to is taken back, once, and the ledger says why.
+        undone = [e for e in await scene.events(MissionStepIntended) if e.step == "undo"]
+        ended = await scene.events(MissionEnded)
+        assert [e.reason for e in undone] == ["gate_ground_stop"]
+        assert [e.result for e in await scene.events(MissionStepAnswered)] == [0, 0]
+        assert [(e.outcome, e.reason) for e in ended] == [
+            (MissionOutcome.NEVER_FLOWN, "gate_ground_stop")
+        ]
+
     scene = play(story, 60.0)
-    assert heard(scene) == ["flighttask_prepare"]
+    assert heard(scene) == ["flighttask_prepare", "flighttask_undo"]
     assert scene.docks[0].takeoffs == {}
+
+
+@pytest.mark.parametrize(("where", "undone"), [("before", 0), ("after", 1)])
+def test_killed_as_a_refused_flight_is_undone_it_is_undone_at_most_once(
+    where: str, undone: int
+) -> None:
+    async def whole() -> None:
+        scene = scene_now()
+        setattr(scene.bus, where, 2)
+        stops: list[asyncio.Future[None]] = []
+
+        def at_once(method: str) -> bool:
+            if method == "flighttask_prepare":
+                stops.append(asyncio.ensure_future(stop(desk_of(scene), all_home=False)))
+            return False
+
+        scene.docks[0].mute = at_once
+        await scene.play(120.0)
+        assert scene.deaths == 1
+        assert heard(scene) == ["flighttask_prepare"] + ["flighttask_undo"] * undone
+        assert scene.docks[0].takeoffs == {}
+        ended = await scene.events(MissionEnded)
+        assert [e.reason for e in ended] == ["gate_ground_stop"]
+
+    run(whole())
 
 
 def test_all_home_calls_everything_home_and_lifting_lets_fly_again() -> None:

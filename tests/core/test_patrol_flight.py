@@ -28,18 +28,8 @@ from domain.mission import (
     Waypoint,
 )
 from services.patrol.commander import patience
-from services.patrol.flight import (
-    End,
-    Flight,
-    GiveUpAnswer,
-    Intend,
-    StartLook,
-    Step,
-    View,
-    decide,
-    evolve,
-    opened,
-)
+from services.patrol.flight import Flight, Step, evolve, opened
+from services.patrol.next_step import End, GiveUpAnswer, Intend, StartLook, View, decide
 from services.patrol.policy import PatrolPolicy
 from tests.core.patrol_scene import EPOCH, ORIGIN
 
