@@ -230,7 +230,8 @@ class MissionEnded:
 
 @dataclass(frozen=True, slots=True)
 class MissionOrdered:
-    """A flight is told to pause, resume or return_home: by a person, or by a rule of recall.
+    """A flight is told to pause, resume, return_home or cancel_return (people only): by a person,
+    or by a rule of recall.
 
     `by` is the account, or patrol; `where` the airspace the rule met. Stream mission/<id>.
     """

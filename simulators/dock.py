@@ -224,6 +224,15 @@ class DockMachine:
         self._set(sortie)
         self.dirty = True
 
+    def break_off_return(self) -> None:
+        """Hover where it is: a wayline can be resumed, a flight to a point is over."""
+        sortie = self.sortie
+        assert sortie is not None
+        stage = Stage.PAUSED if sortie.broke_index is not None else Stage.OVER
+        self._set(replace(sortie, stage=stage, step=STEP_FLYING, since=self.state.at))
+        self.state = replace(self.state, flying=halt(self.state.flying), over_told=True)
+        self.dirty = True
+
     def _left_undone(self, sortie: Sortie) -> bool:
         return sortie.kind is SortieKind.WAYLINE and sortie.broke_index is not None
 

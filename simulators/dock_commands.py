@@ -11,7 +11,7 @@ from typing import Any
 from simulators.dock import DockMachine
 from simulators.dock_memory import Prepared
 from simulators.reply import Reply
-from simulators.sortie import BROKEN_BY_RETURN, Sortie, SortieKind, Stage, Start
+from simulators.sortie import BROKEN_BY_RETURN, STEP_LANDING, Sortie, SortieKind, Stage, Start
 from simulators.weather import Sky
 
 OK = 0
@@ -203,6 +203,17 @@ def _return_home(machine: DockMachine, _: dict[str, Any], __: datetime) -> Reply
     return Reply(OK)
 
 
+def _cancel_return(machine: DockMachine, _: dict[str, Any], __: datetime) -> Reply:
+    sortie = machine.sortie
+    if sortie is None or sortie.stage is not Stage.HOMING or sortie.step == STEP_LANDING:
+        return Reply(NOT_FLYING)
+    if sortie.kind is SortieKind.WAYLINE and sortie.broke_index is None:
+        # Its wayline is flown to the end: there is nothing to stay out for.
+        return Reply(NOT_FLYING)
+    machine.break_off_return()
+    return Reply(OK)
+
+
 def _undo(machine: DockMachine, data: dict[str, Any], _: datetime) -> Reply:
     wanted = {str(flight_id) for flight_id in data["flight_ids"]}
     sortie = machine.sortie
@@ -260,6 +271,7 @@ _HANDLERS: dict[str, Handler] = {
     "flighttask_recovery": _recover,
     "flighttask_undo": _undo,
     "return_home": _return_home,
+    "return_home_cancel": _cancel_return,
     "takeoff_to_point": _take_off_to_point,
     "fly_to_point": _fly_to_point,
     "fly_to_point_update": _update_fly_to,

@@ -40,14 +40,16 @@ class Step(StrEnum):
     PAUSE = "pause"
     RECOVERY = "recovery"
     RETURN_HOME = "return_home"
+    CANCEL_RETURN = "cancel_return"
 
 
 class Order(StrEnum):
-    """What a person, or a rule of recall, tells a flight to do."""
+    """What a person, or a rule of recall, tells a flight to do. Only people cancel a return."""
 
     PAUSE = "pause"
     RESUME = "resume"
     RETURN_HOME = "return_home"
+    CANCEL_RETURN = "cancel_return"
 
 
 TAKE_OFFS = (Step.EXECUTE, Step.TAKEOFF_TO_POINT)
@@ -127,6 +129,23 @@ class Flight:
         """Return the latest step of a kind sent since the latest order."""
         recent = self.steps[self.ordered.after_steps if self.ordered else 0 :]
         return next((s for s in reversed(recent) if s.step == step), None)
+
+    def since_return_cancelled(self) -> tuple[SentStep, ...]:
+        """Return the steps sent after the dock last agreed to break off a return."""
+        agreed = [
+            i for i, s in enumerate(self.steps) if s.step == Step.CANCEL_RETURN and s.result == 0
+        ]
+        return self.steps[agreed[-1] + 1 if agreed else 0 :]
+
+    def called_home(self) -> SentStep | None:
+        """Return the latest call home, unless that return was broken off."""
+        recent = reversed(self.since_return_cancelled())
+        return next((s for s in recent if s.step == Step.RETURN_HOME), None)
+
+    def homeward(self) -> bool:
+        """Tell whether the dock agreed to a call home that still stands."""
+        called = self.called_home()
+        return called is not None and called.result == 0
 
     def pending(self) -> SentStep | None:
         """Return the step that awaits its answer."""

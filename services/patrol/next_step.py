@@ -131,7 +131,7 @@ def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next 
         return None
     if asked_by is not None and flight.carrier_id is None:
         if flight.airborne():
-            return None if _homeward(flight) else _home(flight, at, patience, asked_by)
+            return None if flight.homeward() else _home(flight, at, patience, asked_by)
         if not any(s.step in TAKE_OFFS for s in flight.steps):
             return _undone_first(flight, End(MissionOutcome.CANCELLED, "called_home"))
         if flight.state is MissionState.EXECUTING and flight.last(Step.EXECUTE) is not None:
@@ -140,6 +140,10 @@ def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next 
     if ordered is not None and ordered.order is Order.PAUSE and flight.airborne():
         wanted = flight.state is MissionState.FLYING and flight.since_order(Step.PAUSE) is None
         return Intend(Step.PAUSE, ordered.by) if wanted else None
+    if ordered is not None and ordered.order is Order.CANCEL_RETURN and flight.airborne():
+        # Then it hovers until a person says what comes next.
+        wanted = flight.homeward() and flight.since_order(Step.CANCEL_RETURN) is None
+        return Intend(Step.CANCEL_RETURN, ordered.by) if wanted else None
     resumed = ordered is not None and ordered.order is Order.RESUME and flight.airborne()
     if ordered is not None and resumed and flight.status == "paused":
         if flight.since_order(Step.RECOVERY) is None:
@@ -208,7 +212,7 @@ def _patrol(flight: Flight, view: View, at: datetime, patience: Patience) -> Nex
             return Intend(Step.PREPARE)
         case MissionState.PREPARED if flight.last(Step.UNDO) is None:
             return Intend(Step.EXECUTE)
-        case MissionState.DIVERTED if not _homeward(flight):
+        case MissionState.DIVERTED if not flight.homeward():
             return _turned_aside(flight, view, at, patience)
         case _:
             return None
@@ -264,7 +268,7 @@ def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) 
     carrier = view.other
     if flight.look_started_at is not None and _judged(flight, at, patience):
         return End(_outcome(flight, MissionOutcome.PARTIAL), "look_over")
-    if carrier is None or not carrier.open or _homeward(carrier):
+    if carrier is None or not carrier.open or carrier.homeward():
         return End(_outcome(flight, MissionOutcome.FAILED), "carrier_left")
     if flight.look_started_at is not None:
         return None
@@ -305,16 +309,12 @@ def _judged(flight: Flight, at: datetime, patience: Patience) -> bool:
     return deadline is not None and _age_s(deadline, at) > patience.look_grace_s
 
 
-def _homeward(flight: Flight) -> bool:
-    sent = flight.last(Step.RETURN_HOME)
-    return sent is not None and sent.result == 0
-
-
 def _home(flight: Flight, at: datetime, patience: Patience, actor: str = "patrol") -> Next:
     """Ask the aircraft home, again after a while if the dock refused or did not answer."""
     told = flight.ordered
     since = told.after_steps if told is not None and told.order is Order.RETURN_HOME else 0
-    asked: Sequence[SentStep] = [s for s in flight.steps[since:] if s.step == Step.RETURN_HOME]
+    recent = min(flight.steps[since:], flight.since_return_cancelled(), key=len)
+    asked: Sequence[SentStep] = [s for s in recent if s.step == Step.RETURN_HOME]
     if not asked:
         return Intend(Step.RETURN_HOME, actor)
     if asked[-1].result == 0 or len(asked) >= patience.home_tries:

@@ -36,6 +36,7 @@ METHODS = {
     Step.PAUSE: "flighttask_pause",
     Step.RECOVERY: "flighttask_recovery",
     Step.RETURN_HOME: "return_home",
+    Step.CANCEL_RETURN: "return_home_cancel",
 }
 
 
@@ -87,6 +88,7 @@ def order(
             Step.PAUSE
             | Step.RECOVERY
             | Step.RETURN_HOME
+            | Step.CANCEL_RETURN
             | Step.GRAB_AUTHORITY
             | Step.FLY_TO_POINT_STOP
         ):

@@ -53,7 +53,10 @@ def recall(
     told = flight.ordered
     if not flight.airborne() or flight.carrier_id is not None:
         return None
-    if flight.last(Step.RETURN_HOME) is not None or (told and told.order is Order.RETURN_HOME):
+    if flight.called_home() is not None:
+        return None
+    if told is not None and told.order in (Order.RETURN_HOME, Order.CANCEL_RETURN):
+        # A person who broke off a return has taken over; another order ends that.
         return None
     held = told is not None and told.order is Order.PAUSE and told.by == BY
     cause = _cause(situation, zones, rule, sky, terrain, link_lost_s)

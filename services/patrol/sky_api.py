@@ -34,6 +34,7 @@ STATUS = {
     "ended": 409,
     "not_flying": 409,
     "homeward": 409,
+    "not_homeward": 409,
     "a_look": 409,
     "token_expired": 409,
     "bad_token": 409,

@@ -32,7 +32,7 @@ from runtime.access import Principal, allow
 from runtime.clock import Clock
 from runtime.ledger import Ledger, Transaction, VersionConflict
 from services.patrol import stop
-from services.patrol.flight import Flight, Order, Step
+from services.patrol.flight import Flight, Order
 from services.patrol.policy import patience_s
 from services.patrol.refusal import Refusal
 from services.patrol.sky import applications
@@ -164,7 +164,7 @@ class SkyDesk:
     async def order(
         self, who: Principal, mission_id: str, order: Order, why: Why
     ) -> Done | Refusal:
-        """Tell a flight to pause, resume or come home; a look's carrier is what is told."""
+        """Tell a flight to pause, resume, come home or stay out; a look's carrier is told."""
         refusal = _may(who, "mission.command") or _reason(why)
         if refusal is not None:
             return refusal
@@ -173,7 +173,10 @@ class SkyDesk:
             flight = await self._store.flight(flight.carrier_id)
         if flight is None:
             return Refusal("unknown_mission", "mission_id", f"no mission {mission_id}")
-        control = (await self.now()).control(flight.mission.drone_sn)
+        now = await self.now()
+        if order is Order.CANCEL_RETURN and now.stop is not None and now.stop.all_home:
+            return Refusal("stopped", STOP, f"{now.stop.by} called all home: lift that first")
+        control = now.control(flight.mission.drone_sn)
         refusal = _order_refused(flight, order, control, who)
         if refusal is not None:
             return refusal
@@ -413,11 +416,15 @@ def _order_refused(
         return None
     if control is not None and control.by != who.account_id:
         return Refusal("in_hand", "drone_sn", f"{control.by} has the drone in hand")
+    if order is Order.CANCEL_RETURN:
+        if flight.airborne() and flight.homeward():
+            return None
+        return Refusal("not_homeward", "order", "only a return that was ordered can be cancelled")
     if flight.diverted_for is not None or not flight.mission.cell_codes:
         cure = "a look cannot be paused; call it home, or take the drone in hand"
         return Refusal("a_look", "order", cure)
     if not flight.airborne():
         return Refusal("not_flying", "order", "wait until it flies, or call it home")
-    if flight.last(Step.RETURN_HOME) is not None:
-        return Refusal("homeward", "order", "it is on its way home")
+    if flight.called_home() is not None:
+        return Refusal("homeward", "order", "it is on its way home: cancel the return first")
     return None

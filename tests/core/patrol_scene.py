@@ -217,6 +217,10 @@ class CountingDock:
             self.target = Position(point["latitude"], point["longitude"])
         elif method == "return_home":
             self.homing, self.left_s = True, 60.0
+        elif method == "return_home_cancel":
+            if not self.homing:
+                return 325012
+            self.homing, self.paused = False, True
         return 0
 
     async def _live(self) -> None:

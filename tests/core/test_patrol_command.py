@@ -156,6 +156,52 @@ def test_killed_as_a_refused_flight_is_undone_it_is_undone_at_most_once(
     run(whole())
 
 
+def test_a_person_breaks_a_return_off_and_flies_on_or_calls_home_anew() -> None:
+    async def story(scene: Scene, desk: SkyDesk) -> None:
+        mission_id = await flying(scene)
+
+        async def told(order: Order) -> Done | Refusal:
+            done = await desk.order(DUTY, mission_id, order, WHY)
+            await scene.clock.sleep(15.0)
+            return done
+
+        assert isinstance(await told(Order.CANCEL_RETURN), Refusal)
+        for order in (Order.RETURN_HOME, Order.CANCEL_RETURN, Order.RESUME):
+            assert isinstance(await told(order), Done)
+        for order in (Order.RETURN_HOME, Order.CANCEL_RETURN, Order.RETURN_HOME):
+            assert isinstance(await told(order), Done)
+        sent = await scene.events(MissionStepIntended)
+        assert [e.step for e in sent[2:8]] == [
+            "return_home",
+            "cancel_return",
+            "recovery",
+            "return_home",
+            "cancel_return",
+            "return_home",
+        ]
+        orders = [e for e in await scene.events(MissionOrdered) if e.order == "cancel_return"]
+        assert {(e.by, e.reason) for e in orders} == {("op-1", "safety")}
+
+    scene = play(story)
+    assert heard(scene)[3] == "return_home_cancel"
+
+
+def test_all_home_is_not_broken_off_and_calls_home_what_was_kept_out() -> None:
+    async def story(scene: Scene, desk: SkyDesk) -> None:
+        mission_id = await flying(scene)
+        for order in (Order.RETURN_HOME, Order.CANCEL_RETURN):
+            assert isinstance(await desk.order(DUTY, mission_id, order, WHY), Done)
+            await scene.clock.sleep(15.0)
+        await stop(desk, all_home=True)
+        await scene.clock.sleep(15.0)
+        assert heard(scene)[-3:] == ["return_home", "return_home_cancel", "return_home"]
+        refused = await desk.order(DUTY, mission_id, Order.CANCEL_RETURN, WHY)
+        assert isinstance(refused, Refusal)
+        assert refused.code == "stopped"
+
+    play(story)
+
+
 def test_all_home_calls_everything_home_and_lifting_lets_fly_again() -> None:
     async def story(scene: Scene, desk: SkyDesk) -> None:
         await flying(scene)

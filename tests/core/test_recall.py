@@ -114,7 +114,8 @@ def test_nothing_is_ordered_of_who_is_down_carried_or_on_its_way() -> None:
     down = replace(FLYING, state=MissionState.PREPARED)
     carried = replace(FLYING, carrier_id="m0")
     homeward = evolve(FLYING, MissionStepIntended("m1", "D", "return_home", "t1"), EPOCH)
-    for flight in (down, carried, homeward, ordered(Order.RETURN_HOME)):
+    kept_out = ordered(Order.CANCEL_RETURN, "op-1", "safety")
+    for flight in (down, carried, homeward, ordered(Order.RETURN_HOME), kept_out):
         assert told(flight, WINDY, (FAR_END,)) is None
 
 

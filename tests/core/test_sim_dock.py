@@ -155,6 +155,25 @@ def test_a_look_takes_off_hovers_over_its_point_and_comes_home_when_told() -> No
     assert flown.told("takeoff_to_point_progress") == [*over, "task_finish"]
 
 
+def test_a_return_broken_off_hovers_and_the_wayline_can_be_resumed() -> None:
+    flown = Flown()
+    assert flown.call("return_home_cancel") == NOT_FLYING
+    flown.prepare()
+    flown.call("flighttask_execute", flight_id="F1")
+    flown.run(55)
+    assert flown.call("return_home_cancel") == NOT_FLYING
+    assert flown.call("return_home") == OK
+    flown.run(5)
+    assert flown.call("return_home_cancel") == OK
+    flown.run(30)
+    assert flown.machine.state.flying.airborne
+    assert flown.told("flighttask_progress")[-1] == "paused"
+    assert flown.call("flighttask_recovery") == OK
+    flown.run(250)
+    assert flown.told("flighttask_progress")[-1] == "ok"
+    assert flown.counts == ["takeoffs", "landings"]
+
+
 def test_low_battery_ends_a_flight_in_part_and_brings_it_home() -> None:
     flown = Flown(battery_pct=31.0)
     flown.prepare()
