@@ -116,7 +116,9 @@ async def _known(store: PatrolStore, mission_id: str) -> Flight:
 
 
 def _listed(flight: Flight) -> dict[str, Any]:
+    """A look is told with its target; one whose way bends with the line it flies as well."""
     mission = flight.mission
+    bent = mission.target is not None and mission.by_wayline
     return {
         "mission_id": mission.mission_id,
         "purpose": mission.purpose.value,
@@ -127,6 +129,7 @@ def _listed(flight: Flight) -> dict[str, Any]:
         "incident_id": mission.incident_id,
         "hazard_id": mission.hazard_id,
         "target": to_plain(mission.target),
+        "path": path_feature(mission)["geometry"] if bent else None,
         "reason": mission.reason,
         "length_m": mission.wayline.length_m,
         "flight_time_s": mission.wayline.flight_time_s,

@@ -75,7 +75,7 @@ def airspace_feature(airspace: Airspace) -> Feature:
 
 
 def path_feature(mission: Mission, dock: Dock | None = None) -> Feature:
-    """Return the path of a mission: a line, or the point a look is about."""
+    """Return the path of a mission: a line, or the point that a look is flown to straight."""
     waypoints = mission.wayline.waypoints
     told = {
         "mission_id": mission.mission_id,
