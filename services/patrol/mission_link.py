@@ -8,7 +8,7 @@ import asyncio
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import structlog
 
@@ -28,6 +28,8 @@ from services.patrol.aircraft.mission_upload import (
 )
 
 log = structlog.get_logger(__name__)
+
+State = TypeVar("State", Upload, Download)
 
 DIALECT = "pymavlink.dialects.v20.common"
 GROUND_STATION, MISSION_PLANNER_COMPONENT = 255, 190
@@ -135,40 +137,43 @@ async def upload(
 
 
 async def _send(link: MissionLink, items: tuple[MissionItem, ...], mission_type: int) -> Upload:
-    loop = asyncio.get_running_loop()
-    state, out = begin_upload(link.peer, items, loop.time(), mission_type)
-
-    def hear(name: str, said: dict[str, Any]) -> None:
-        nonlocal state
-        state, answer = hear_upload(state, name, said, loop.time())
-        link.send(answer)
-
-    link.hear = hear
-    link.send(out)
-    while not (state.done or state.failed):
-        await asyncio.sleep(TICK_S)
-        state, out = tick_upload(state, loop.time())
-        link.send(out)
+    begun = begin_upload(link.peer, items, _now_s(), mission_type)
+    state = await _converse(link, begun, hear_upload, tick_upload)
     if state.failed:
         raise NoVehicle(f"the vehicle did not take the mission: {state.failed}")
     return state
 
 
 async def _read(link: MissionLink, mission_type: int) -> Download:
-    loop = asyncio.get_running_loop()
-    state, out = begin_download(link.peer, loop.time(), mission_type)
+    begun = begin_download(link.peer, _now_s(), mission_type)
+    state = await _converse(link, begun, hear_download, tick_download)
+    if state.failed:
+        raise NoVehicle(f"the vehicle does not give the mission back: {state.failed}")
+    return state
+
+
+async def _converse(
+    link: MissionLink,
+    begun: tuple[State, list[Message]],
+    take: Callable[[State, str, dict[str, Any], float], tuple[State, list[Message]]],
+    tick: Callable[[State, float], tuple[State, list[Message]]],
+) -> State:
+    """Carry one side of the mission protocol to its end, done or failed."""
+    state, out = begun
 
     def hear(name: str, said: dict[str, Any]) -> None:
         nonlocal state
-        state, answer = hear_download(state, name, said, loop.time())
+        state, answer = take(state, name, said, _now_s())
         link.send(answer)
 
     link.hear = hear
     link.send(out)
     while not (state.done or state.failed):
         await asyncio.sleep(TICK_S)
-        state, out = tick_download(state, loop.time())
+        state, out = tick(state, _now_s())
         link.send(out)
-    if state.failed:
-        raise NoVehicle(f"the vehicle does not give the mission back: {state.failed}")
     return state
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
