@@ -170,8 +170,40 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class PoseAccuracy:
+    """One standard deviation of each part of a pose; `focal_share` is that of the focal length."""
+
+    horizontal_m: float = 0.5
+    vertical_m: float = 0.5
+    yaw_deg: float = 1.0
+    tilt_deg: float = 0.5
+    focal_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LensModel:
+    """A calibrated lens after Brown and Conrady, for pictures `width_px` wide: focal length and
+    principal point in their pixels, radial k1 k2 k3 and tangential p1 p2 as OpenCV writes them."""
+
+    width_px: int
+    focal_px: float
+    centre_u_px: float
+    centre_v_px: float
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+    k3: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class FramePose:
-    """Where the lens was when the frame was taken."""
+    """Where the lens was when the frame was taken.
+
+    `age_s` is how long before the frame it was measured, while the aircraft moved at `speed_mps`
+    and turned at `turn_dps`. Without `lens` it is a pinhole of `hfov_deg`; without `accuracy` the
+    reader assumes one.
+    """
 
     position: Position
     height_agl_m: float
@@ -180,6 +212,11 @@ class FramePose:
     roll_deg: float
     hfov_deg: float
     at: datetime
+    accuracy: PoseAccuracy | None = None
+    lens: LensModel | None = None
+    age_s: float = 0.0
+    speed_mps: float = 0.0
+    turn_dps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
-"""The pinhole camera: pixels to rays in east–north–up and back. No lens distortion.
+"""The camera: pixels to rays in east–north–up and back, by a pinhole or a calibrated lens.
 
 Yaw turns clockwise from north, pitch is 0 at the horizon and −90 at nadir, roll turns the picture
 clockwise. `hfov_deg` spans the width; pixels are square and the principal point is the centre.
+A lens model, where there is one, takes the place of `hfov_deg` (Brown, "Close-range camera
+calibration", 1971, with OpenCV's order of coefficients).
 """
 
 from dataclasses import dataclass
@@ -10,8 +12,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from domain.observation import LensModel
+
 Floats = NDArray[np.float64]
 NEAR_M = 0.05
+UNDISTORT_STEPS = 12
 
 
 @lru_cache(maxsize=256)
@@ -34,10 +39,23 @@ class Pinhole:
     hfov_deg: float
     width_px: int
     height_px: int
+    lens: LensModel | None = None
+    focal_gain: float = 1.0
 
     @property
     def focal_px(self) -> float:
-        return float(self.width_px / 2 / np.tan(np.radians(self.hfov_deg) / 2))
+        if self.lens is not None:
+            return self.lens.focal_px * self.width_px / self.lens.width_px * self.focal_gain
+        half = np.tan(np.radians(self.hfov_deg) / 2)
+        return float(self.width_px / 2 / half) * self.focal_gain
+
+    @property
+    def centre_px(self) -> tuple[float, float]:
+        """The principal point."""
+        if self.lens is None:
+            return self.width_px / 2, self.height_px / 2
+        scale = self.width_px / self.lens.width_px
+        return self.lens.centre_u_px * scale, self.lens.centre_v_px * scale
 
     def axes(self) -> Floats:
         """Return rows right, down, forward: unit vectors in east–north–up, shape (3, 3)."""
@@ -46,8 +64,11 @@ class Pinhole:
     def rays(self, u_px: ArrayLike, v_px: ArrayLike) -> Floats:
         """Return unnormalised directions in east–north–up for pixels; shape (…, 3)."""
         right, down, forward = self.axes()
-        u = (np.asarray(u_px, float) - self.width_px / 2) / self.focal_px
-        v = (np.asarray(v_px, float) - self.height_px / 2) / self.focal_px
+        centre_u_px, centre_v_px = self.centre_px
+        u = (np.asarray(u_px, float) - centre_u_px) / self.focal_px
+        v = (np.asarray(v_px, float) - centre_v_px) / self.focal_px
+        if self.lens is not None:
+            u, v = _undistorted(u, v, self.lens)
         rays: Floats = u[..., None] * right + v[..., None] * down + forward
         return rays
 
@@ -59,9 +80,31 @@ class Pinhole:
         seen = np.asarray(offsets_m, float) @ self.axes().T
         depth = seen[..., 2]
         safe = np.where(depth > NEAR_M, depth, np.nan)
-        u = seen[..., 0] / safe * self.focal_px + self.width_px / 2
-        v = seen[..., 1] / safe * self.focal_px + self.height_px / 2
-        return np.stack([u, v], axis=-1), depth
+        u, v = seen[..., 0] / safe, seen[..., 1] / safe
+        if self.lens is not None:
+            u, v = _distorted(u, v, self.lens)
+        centre_u_px, centre_v_px = self.centre_px
+        pixels = np.stack([u * self.focal_px + centre_u_px, v * self.focal_px + centre_v_px], -1)
+        return pixels, depth
+
+
+def _distorted(u: Floats, v: Floats, lens: LensModel) -> tuple[Floats, Floats]:
+    """Return where a lens puts an ideal point; both in focal lengths off the principal point."""
+    r2 = u * u + v * v
+    radial = 1.0 + r2 * (lens.k1 + r2 * (lens.k2 + r2 * lens.k3))
+    return (
+        u * radial + 2.0 * lens.p1 * u * v + lens.p2 * (r2 + 2.0 * u * u),
+        v * radial + lens.p1 * (r2 + 2.0 * v * v) + 2.0 * lens.p2 * u * v,
+    )
+
+
+def _undistorted(u: Floats, v: Floats, lens: LensModel) -> tuple[Floats, Floats]:
+    """Undo `_distorted` by fixed-point steps, which converge for the lenses aircraft carry."""
+    x, y = u, v
+    for _ in range(UNDISTORT_STEPS):
+        again_u, again_v = _distorted(x, y, lens)
+        x, y = x + (u - again_u), y + (v - again_v)
+    return x, y
 
 
 @dataclass(frozen=True, slots=True)
