@@ -83,7 +83,7 @@ def test_what_is_missing_is_named(jpeg: bytes, says: str) -> None:
 
 def _same_places(a: tuple[PhotoPose, Path], b: tuple[PhotoPose, Path]) -> list[tuple[float, float]]:
     """Return (distance, what the two ellipses allow) of features found in both photographs."""
-    orb = cv2.ORB_create(4000)
+    orb = cv2.ORB.create(4000)
     pictures = [np.asarray(cv2.imread(str(p), cv2.IMREAD_REDUCED_GRAYSCALE_2)) for _, p in (a, b)]
     (ka, da), (kb, db) = (orb.detectAndCompute(p, None) for p in pictures)
     pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(da, db, k=2)
