@@ -2,7 +2,8 @@
 
 No personal data, free text or evidence bytes stand here: ids and content hashes only.
 Streams: hazard/<id> look/<mission> device/<sn> cell/<code> flight/<id> mission/<id> incident/<id>
-erasure/<ref> ground_stop/<district> airspace/<code> application/<id> control/<drone_sn>.
+erasure/<ref> ground_stop/<district> airspace/<code> application/<id> control/<drone_sn>
+sight-rule/<code> calibration/<sn>.
 A person's own words are an erasable body; `note_ref` names it.
 """
 
@@ -17,6 +18,7 @@ from domain.mission import BreakPoint, LookOutcome, Mission, MissionOutcome, Mis
 from domain.observation import EventSeverity, EventState
 from domain.place import Airspace, ErrorEllipse, Position
 from domain.responder import Force
+from domain.sight import CameraCalibrated, SightRuleChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -580,6 +582,8 @@ Event = (
     | IncidentVerified
     | IncidentReworked
     | IncidentClosed
+    | SightRuleChanged
+    | CameraCalibrated
     | EvidenceViewed
     | PersonalDataErased
 )

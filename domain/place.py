@@ -136,6 +136,7 @@ class ZoneKind(StrEnum):
     ROAD = "road"
     RIVER = "river"
     FIRE_LANE = "fire_lane"
+    NO_STOPPING = "no_stopping"
     PLAZA = "plaza"
     BUILDING = "building"
     GREEN = "green"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.place import Position
+from domain.sight import ControlPoint
 from geo.frames import LocalFrame
 from geo.locate import RANGE_LIMIT_M, GroundPoint, NoGround, ellipse_of
 
@@ -26,15 +27,6 @@ SPREAD_LEAST_SHARE = 0.02
 
 class BadCalibration(ValueError):
     """Control points that fix no plane; the message says why and what would."""
-
-
-@dataclass(frozen=True, slots=True)
-class ControlPoint:
-    """A place seen in the picture: its pixel and where it lies."""
-
-    u_px: float
-    v_px: float
-    position: Position
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ are kept and are on disk before the event that names them commits.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,16 +19,20 @@ from shapely import Polygon, contains_xy, prepare
 
 from domain.district import District
 from domain.events import (
+    CameraCalibrated,
     CellSeen,
     Event,
     HazardRaised,
     HazardRenewed,
     LookConcluded,
     LookStarted,
+    SightRuleChanged,
 )
 from domain.hazard import Detection, Hazard, HazardKind
 from domain.ids import derive
 from domain.observation import Frame, FramePose
+from domain.sight import SightRule
+from geo.homography import BadCalibration, GroundPlane, fit_ground
 from geo.locate import footprint as ground_footprint
 from models.boxes import Detector, Image
 from models.privacy import BlurFailed
@@ -36,11 +40,12 @@ from runtime.clock import Clock
 from runtime.database import going_on
 from runtime.evidence import EvidenceStore
 from runtime.ledger import Entry, Ledger, VersionConflict
-from services.ingest.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
-from services.ingest.scene import Scene, camera_pose
-from services.ingest.sightings import Sighting, SightingPolicy, sightings
+from services.ingest.sight.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
+from services.ingest.sight.rules import changed
+from services.ingest.sight.scene import Scene, camera_pose
+from services.ingest.sight.sightings import Sighting, SightingPolicy, sightings
+from services.ingest.sight.votes import Candidate, VotePolicy, stands, tally
 from services.ingest.sources import FrameInbox, Pace
-from services.ingest.votes import Candidate, VotePolicy, stands, tally
 
 log = structlog.get_logger(__name__)
 
@@ -92,10 +97,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """What judges pixels: detector, class → hazard kind, and the blurring of what is kept."""
+    """What judges pixels: the detector, and the blurring of what is kept."""
 
     detector: Detector
-    kind_of: Mapping[str, HazardKind]
     blur: Callable[[Image], tuple[Image, int]]
     executor: Executor | None = None
 
@@ -134,8 +138,14 @@ class Watch:
     active: dict[str, Active] = field(default_factory=dict)
     looks: dict[str, OpenLook] = field(default_factory=dict)
     covered: dict[str, dict[str, Covered]] = field(default_factory=dict)
+    overrides: dict[str, SightRule] = field(default_factory=dict)
+    rules: tuple[SightRule, ...] = ()
+    planes: dict[str, GroundPlane] = field(default_factory=dict)
     position: int = 0
     frames_seen: int = 0
+
+    def __post_init__(self) -> None:
+        self.rules = self.policy.sighting.rules
 
     # --- the ledger: what is already known, which looks are wanted -----------------------------
 
@@ -162,6 +172,28 @@ class Watch:
             self.looks[event.mission_id] = OpenLook(event, float(x_m), float(y_m))
         elif isinstance(event, LookConcluded):
             self.looks.pop(event.mission_id, None)
+        elif isinstance(event, SightRuleChanged):
+            self._told(event)
+        elif isinstance(event, CameraCalibrated):
+            self._calibrated(event)
+
+    def _told(self, event: SightRuleChanged) -> None:
+        """Take a person's rule in place of ours, or ours again."""
+        if event.rule is None:
+            self.overrides.pop(event.code, None)
+        else:
+            self.overrides[event.code] = event.rule
+        self.rules = changed(self.policy.sighting.rules, self.overrides)
+
+    def _calibrated(self, event: CameraCalibrated) -> None:
+        camera = self.scene.cameras.get(event.device_sn)
+        self.planes.pop(event.device_sn, None)
+        if camera is None or not event.points:
+            return
+        try:
+            self.planes[event.device_sn] = fit_ground(event.points, camera.position)
+        except BadCalibration as error:
+            log.warning("calibration not used", device=event.device_sn, why=str(error))
 
     def _local(self, hazard: Hazard) -> tuple[float, float]:
         x_m, y_m = self.scene.frame.to_local(hazard.position.lat_deg, hazard.position.lon_deg)
@@ -193,14 +225,16 @@ class Watch:
         pixels = np.asarray(image, np.uint8)
         size_px = (pixels.shape[1], pixels.shape[0])
         boxes = tuple(self.eyes.detector.detect(pixels))
+        flying = frame.pose is not None
         found = sightings(
             boxes,
-            self.eyes.kind_of,
+            [r for r in self.rules if r.is_on(frame.at, frame.device_sn, flying)],
             pose,
             size_px,
             self.scene.frame,
             self.scene.zones,
             self.policy.sighting,
+            self.planes.get(frame.device_sn),
         )
         ground = ground_footprint(pose, *size_px, self.scene.frame)
         if ground is not None:
@@ -221,13 +255,18 @@ class Watch:
             known = self._known(candidate.kind, candidate.x_m, candidate.y_m, at)
             if known is not None:
                 events += self._renewed(known, candidate, at)
-            elif stands(candidate, self.policy.vote.rule(candidate.kind, flying)):
+            elif self._stands(candidate, flying):
                 events.append(await self._raised(candidate, seen))
             else:
                 waiting.append(candidate)
         self.candidates[sn] = tuple(waiting)
         self._set_pace(sn, any(c.looks[-1].at == at for c in waiting))
         return events
+
+    def _stands(self, candidate: Candidate, flying: bool) -> bool:
+        rule = next((r for r in self.rules if r.code == candidate.rule), None)
+        vote = None if rule is None else rule.drone if flying else rule.camera
+        return vote is not None and stands(candidate, vote)
 
     def _view(self, seen: Seen) -> Callable[[float, float], bool]:
         if seen.ground is None:

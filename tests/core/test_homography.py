@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.place import Position
+from domain.sight import ControlPoint
 from geo.camera import Pinhole
 from geo.frames import LocalFrame
-from geo.homography import BadCalibration, ControlPoint, GroundPlane, fit_ground
+from geo.homography import BadCalibration, GroundPlane, fit_ground
 from geo.locate import GroundPoint, NoGround
 
 LENS = Position(22.54, 113.35)

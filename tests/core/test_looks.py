@@ -9,8 +9,8 @@ from domain.events import LookStarted
 from domain.hazard import HazardKind
 from domain.mission import LookOutcome, MissionPurpose
 from domain.place import ErrorEllipse, Position
-from services.ingest.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
-from services.ingest.sightings import Sighting
+from services.ingest.sight.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
+from services.ingest.sight.sightings import Sighting
 
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
 POSITION = Position(22.5, 113.3)
@@ -27,7 +27,7 @@ def a_look(kind: HazardKind = HazardKind.FIRE) -> OpenLook:
 
 
 def sighting(x_m: float, kind: HazardKind) -> Sighting:
-    return Sighting(kind, POSITION, x_m, 0.0, ErrorEllipse(3, 2, 0), 0.8, ())
+    return Sighting(kind.value, kind, POSITION, x_m, 0.0, ErrorEllipse(3, 2, 0), 0.8, ())
 
 
 def after_frames(hits: int, misses: int) -> OpenLook:

@@ -7,17 +7,18 @@ from hypothesis import strategies as st
 
 from domain.hazard import HazardKind
 from domain.place import ErrorEllipse, Position
-from services.ingest.sightings import Sighting
-from services.ingest.votes import Candidate, VotePolicy, VoteRule, stands, tally
+from domain.sight import VoteRule
+from services.ingest.sight.sightings import Sighting
+from services.ingest.sight.votes import Candidate, VotePolicy, stands, tally
 
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
-POLICY = VotePolicy(camera={}, drone={HazardKind.FIRE: VoteRule(hits=2)})
+POLICY = VotePolicy()
 RULE = VoteRule(hits=3, share=0.6)
 
 
 def sighting(x_m: float, y_m: float = 0.0, kind: HazardKind = HazardKind.FIRE) -> Sighting:
     ellipse = ErrorEllipse(3.0, 2.0, 0.0)
-    return Sighting(kind, Position(22.5, 113.3), x_m, y_m, ellipse, 0.8, ())
+    return Sighting(kind.value, kind, Position(22.5, 113.3), x_m, y_m, ellipse, 0.8, ())
 
 
 def everywhere(x_m: float, y_m: float) -> bool:

@@ -34,7 +34,8 @@ export const en: Catalogue = {
   kind: {
     fire: "Fire", smoke: "Smoke", exposed_rubbish: "Exposed rubbish", blocked_fire_lane: "Blocked fire lane",
     flooded_road: "Flooded road", floating_debris: "Floating debris", crowd: "Crowd",
-    illegal_structure: "Illegal structure", device_fault: "Device fault",
+    illegal_structure: "Illegal structure", illegal_parking: "Illegal parking",
+    person_in_water: "Person in the water", device_fault: "Device fault",
   },
   severity: { critical: "Critical", high: "High", medium: "Medium", low: "Low" },
   force: {

@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 from domain.events import LookStarted
 from domain.hazard import HazardKind
 from domain.mission import LookOutcome
-from services.ingest.sightings import Sighting
+from services.ingest.sight.sightings import Sighting
 
 ALIKE = {
     HazardKind.FIRE: frozenset({HazardKind.FIRE, HazardKind.SMOKE}),

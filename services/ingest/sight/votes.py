@@ -5,38 +5,26 @@ window, and whether the thing was there; it is raised once it was there in `hits
 at least `share` of the looks, over at least `dwell_s` seconds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from domain.hazard import HazardKind
-from services.ingest.sightings import Sighting
+from domain.sight import VoteRule
+from services.ingest.sight.sightings import Sighting
 
 CANDIDATES_LIMIT = 200
 LOOKS_LIMIT = 40
 
 
 @dataclass(frozen=True, slots=True)
-class VoteRule:
-    hits: int = 3
-    share: float = 0.6
-    dwell_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class VotePolicy:
-    """`same_place_m` joins sightings of one kind, or half their ellipses where those are wider;
+    """`same_place_m` joins sightings of one rule, or half their ellipses where those are wider;
     `limit_m` bounds that. `window_s` is how long a look counts."""
 
-    camera: Mapping[HazardKind, VoteRule]
-    drone: Mapping[HazardKind, VoteRule]
-    default: VoteRule = VoteRule()
     same_place_m: float = 10.0
     limit_m: float = 25.0
     window_s: float = 300.0
-
-    def rule(self, kind: HazardKind, flying: bool) -> VoteRule:
-        return (self.drone if flying else self.camera).get(kind, self.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +35,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A place where one kind of thing was seen at least once by one device."""
+    """A place where one rule was met at least once by one device."""
 
+    rule: str
     kind: HazardKind
     x_m: float
     y_m: float
@@ -87,7 +76,7 @@ def tally(
         after += _looked(candidate, match, in_view, at, oldest)
     for sighting in _strongest_apart(free, policy):
         look = Look(at, sighting)
-        after.append(Candidate(sighting.kind, sighting.x_m, sighting.y_m, (look,)))
+        after.append(Candidate(sighting.rule, sighting.kind, sighting.x_m, sighting.y_m, (look,)))
     return tuple(after[-CANDIDATES_LIMIT:])
 
 
@@ -108,7 +97,7 @@ def _closest(candidate: Candidate, free: Sequence[Sighting], policy: VotePolicy)
     near = [
         (distance, i)
         for i, s in enumerate(free)
-        if s.kind == candidate.kind and (distance := _apart_m(candidate, s)) <= reach_m(s, policy)
+        if s.rule == candidate.rule and (distance := _apart_m(candidate, s)) <= reach_m(s, policy)
     ]
     return free[min(near)[1]] if near else None
 
@@ -143,12 +132,12 @@ def _looked(
 
 
 def _strongest_apart(free: Sequence[Sighting], policy: VotePolicy) -> list[Sighting]:
-    """Drop sightings that lie on a stronger one of their kind: two boxes of one thing."""
+    """Drop sightings that lie on a stronger one of their rule: two boxes of one thing."""
     kept: list[Sighting] = []
     for s in sorted(free, key=lambda s: -s.score):
         reach = reach_m(s, policy)
         if all(
-            k.kind != s.kind or (k.x_m - s.x_m) ** 2 + (k.y_m - s.y_m) ** 2 > reach**2 for k in kept
+            k.rule != s.rule or (k.x_m - s.x_m) ** 2 + (k.y_m - s.y_m) ** 2 > reach**2 for k in kept
         ):
             kept.append(s)
     return kept

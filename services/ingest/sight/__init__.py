@@ -1,0 +1,1 @@
+"""What frames show of hazards: rules, sightings on the ground, votes, looks. Pure."""
