@@ -51,6 +51,8 @@ from services.ingest.sources import FrameInbox, Pace, hear_frames, pull_cameras
 from services.ingest.store import PostgresIngestStore
 from services.ingest.watch import make_watch
 from services.ingest.watch import run as run_watch
+from services.ingest.watch_api import watch_router
+from services.ingest.watch_settings import WatchSettings
 from services.patrol.api import router as patrol_router
 from services.patrol.loop import run as run_patrol
 from services.patrol.policy import PatrolPolicy
@@ -260,6 +262,9 @@ async def web(settings: Settings) -> None:
                 alerts_router(desk, current_principal),
                 patrol_router(flights, current_principal, on.clock, lambda: on.district),
                 sky_router(sky_desk, current_principal),
+                watch_router(
+                    WatchSettings(on.ledger, on.pool, on.district, on.clock), current_principal
+                ),
             ),
             blur=load_blur().blur,
             pages=PAGES if PAGES.is_dir() else None,

@@ -40,6 +40,8 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "application.file": DESK,
     "application.decide": SUPERVISORS,
     "track.read": WATCHERS,
+    "watch.read": WATCHERS,
+    "watch.write": SUPERVISORS | {Role.ENGINEER},
 }
 
 

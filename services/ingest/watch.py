@@ -19,19 +19,17 @@ from shapely import Polygon, contains_xy, prepare
 
 from domain.district import District
 from domain.events import (
-    CameraCalibrated,
     CellSeen,
     Event,
     HazardRaised,
     HazardRenewed,
     LookConcluded,
     LookStarted,
-    SightRuleChanged,
 )
 from domain.hazard import Detection, Hazard, HazardKind
 from domain.ids import derive
 from domain.observation import Frame, FramePose
-from domain.sight import SightRule
+from domain.sight import CameraCalibrated, SightRule, SightRuleChanged
 from geo.homography import BadCalibration, GroundPlane, fit_ground
 from geo.locate import footprint as ground_footprint
 from models.boxes import Detector, Image
