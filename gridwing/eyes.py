@@ -7,7 +7,6 @@ from models.onnx_centre import CentreDetector
 from models.onnx_nanodet import NanoDetector
 from models.privacy import FaceBlur, PictureBlur
 from services.ingest.sight.sightings import SightingPolicy
-from services.ingest.sight.votes import VotePolicy
 from services.ingest.watch import Eyes, WatchPolicy
 
 
@@ -24,7 +23,4 @@ def load_blur(threads: int = 1) -> PictureBlur:
 
 def watch_policy() -> WatchPolicy:
     thresholds = card(HAZARDS).thresholds
-    return WatchPolicy(
-        sighting=SightingPolicy(min_score=thresholds),
-        vote=VotePolicy(),
-    )
+    return WatchPolicy(SightingPolicy(min_score=thresholds))

@@ -3,8 +3,9 @@
 Ingest writes `<drone>-<start>.flight.mcap`: the raw MQTT messages of the drone and its gateway
 (channel /raw/<topic>, the topic again in the channel's metadata, log time = receive time), the fix
 and the decoded state. Watch, a process of its own, writes `<drone>-<start>.cam.mcap` beside it:
-pictures and boxes. Replay merges them by time. A flight begins with a phase of flight, whoever
-flies, and ends with the first phase on the ground.
+pictures and boxes; and `cameras-<start>.det.mcap`, the boxes alone of all fixed cameras. Replay
+merges them by time. A flight begins with a phase of flight, whoever flies, and ends with the first
+phase on the ground.
 
 No recorded picture shows a face: each is made so coarse that one pixel is FINEST_M_PX of ground or
 more, nearer than which nothing in a drone's view can lie.
@@ -41,6 +42,7 @@ SYNC_EVERY_S = 2.0
 FOLDER_LIMIT_BYTES = 4 * 1024**3
 BEFORE_FLIGHT_MESSAGES = 24
 CAM_SILENCE_S = 120.0
+CAMERAS, CAMERAS_FILE_S = "cameras", 3600.0
 FINEST_M_PX = 0.1
 NARROWEST_PX = 64
 COARSE_QUALITY = 80
@@ -184,16 +186,18 @@ class FlightRecorder:
 
 
 class CameraRecorder:
-    """Watch's half: a flying drone's pictures with the boxes found in them."""
+    """Watch's half: a flying drone's pictures with the boxes found in them, and what was found in
+    fixed cameras' frames, boxes alone, an hour a file."""
 
     def __init__(self, folder: Path, district: District) -> None:
         self._folder = folder
         self._drones = {drone.sn for drone in district.drones}
         self._open: dict[str, tuple[McapFile, datetime]] = {}
         self._synced_s: dict[str, float] = {}
+        self._cameras: tuple[McapFile, datetime] | None = None
 
     def recover(self) -> list[Path]:
-        return recover_all(self._folder, ".cam.mcap")
+        return recover_all(self._folder, ".cam.mcap") + recover_all(self._folder, ".det.mcap")
 
     def take(self, frame: Frame, image: Image, boxes: Sequence[Detection], wall_s: float) -> None:
         """Record one decoded frame; CAM_SILENCE_S of frame time without one ends a recording."""
@@ -202,11 +206,15 @@ class CameraRecorder:
         except OSError as error:
             log.warning("recording given up", error=str(error))
             self._open.clear()
+            self._cameras = None
 
     def _take(self, frame: Frame, image: Image, boxes: Sequence[Detection], wall_s: float) -> None:
         sn = frame.device_sn
         self._end_silent(frame.at)
-        if sn not in self._drones or frame.pose is None:
+        if frame.pose is None:
+            self._camera(frame, image, boxes, wall_s)
+            return
+        if sn not in self._drones:
             return
         file, _ = self._open.get(sn, (None, None))
         file = file or begun(self._folder, sn, frame.at, "cam")
@@ -214,6 +222,21 @@ class CameraRecorder:
         write_frame(file, frame, image, frame.pose, boxes)
         if wall_s - self._synced_s.setdefault(sn, wall_s) >= SYNC_EVERY_S:
             self._synced_s[sn] = wall_s
+            file.sync()
+
+    def _camera(
+        self, frame: Frame, image: Image, boxes: Sequence[Detection], wall_s: float
+    ) -> None:
+        file, begun_at = self._cameras or (None, frame.at)
+        if file is not None and (frame.at - begun_at).total_seconds() > CAMERAS_FILE_S:
+            file.close()
+            file = None
+        if file is None:
+            file = begun(self._folder, CAMERAS, frame.at, "det")
+            self._cameras = file, frame.at
+        write_boxes(file, f"/camera/{frame.device_sn}", frame, image, boxes)
+        if wall_s - self._synced_s.setdefault(CAMERAS, wall_s) >= SYNC_EVERY_S:
+            self._synced_s[CAMERAS] = wall_s
             file.sync()
 
     def _end_silent(self, now: datetime) -> None:
@@ -225,6 +248,9 @@ class CameraRecorder:
     def close(self) -> None:
         while self._open:
             self._open.popitem()[1][0].close()
+        if self._cameras is not None:
+            self._cameras[0].close()
+            self._cameras = None
 
 
 def write_raw(file: McapFile, message: Message, received_at: datetime) -> None:
@@ -276,10 +302,18 @@ def write_frame(
             "data": base64.b64encode(jpeg).decode(),
         }
         file.write(f"{topic}/cam", frame.at, orjson.dumps(picture), schema=IMAGE)
+    write_boxes(file, topic, frame, image, boxes)
+
+
+def write_boxes(
+    file: McapFile, topic: str, frame: Frame, image: Image, boxes: Sequence[Detection]
+) -> None:
+    """Write what was found in a frame; a dry run of other rules needs no more."""
     seen = {
         "at": instant_text(frame.at),
         "flight_id": frame.flight_id,
-        "pose": to_plain(pose),
+        "pose": to_plain(frame.pose),
+        "size_px": [image.shape[1], image.shape[0]],
         "boxes": to_plain(tuple(boxes)),
     }
     file.write(f"{topic}/det", frame.at, orjson.dumps(seen), schema=BOXES)

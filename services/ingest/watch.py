@@ -15,7 +15,7 @@ from math import radians, tan
 import cv2
 import numpy as np
 import structlog
-from shapely import Polygon, contains_xy, prepare
+from shapely import Polygon, prepare
 
 from domain.district import District
 from domain.events import (
@@ -26,7 +26,7 @@ from domain.events import (
     LookConcluded,
     LookStarted,
 )
-from domain.hazard import Detection, Hazard, HazardKind
+from domain.hazard import Detection, Hazard
 from domain.ids import derive
 from domain.observation import Frame, FramePose
 from domain.sight import CameraCalibrated, SightRule, SightRuleChanged
@@ -38,11 +38,12 @@ from runtime.clock import Clock
 from runtime.database import going_on
 from runtime.evidence import EvidenceStore
 from runtime.ledger import Entry, Ledger, VersionConflict
+from services.ingest.sight.ballot import Active, Ballot, BallotPolicy
 from services.ingest.sight.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
 from services.ingest.sight.rules import changed
 from services.ingest.sight.scene import Scene, camera_pose
 from services.ingest.sight.sightings import Sighting, SightingPolicy, sightings
-from services.ingest.sight.votes import Candidate, VotePolicy, stands, tally
+from services.ingest.sight.votes import Candidate
 from services.ingest.sources import FrameInbox, Pace
 
 log = structlog.get_logger(__name__)
@@ -57,27 +58,14 @@ COVERING_PITCH_DEG = -60.0
 
 @dataclass(frozen=True, slots=True)
 class WatchPolicy:
-    """`same_hazard_m` joins a won vote to a hazard already raised; that one is renewed at most
-    each `renew_s` and forgotten `forget_s` after it was last seen. A cell counts as seen when
-    one flight's frames covered `cell_share` of it."""
+    """A cell counts as seen when one flight's frames covered `cell_share` of it; a frame shows
+    nothing farther from its lens than `view_limit_m`."""
 
     sighting: SightingPolicy
-    vote: VotePolicy
+    ballot: BallotPolicy = field(default_factory=BallotPolicy)
     look: LookPolicy = field(default_factory=LookPolicy)
-    same_hazard_m: float = 30.0
-    renew_s: float = 60.0
-    forget_s: float = 900.0
     cell_share: float = 0.9
     view_limit_m: float = 150.0
-
-
-@dataclass(slots=True)
-class Active:
-    hazard_id: str
-    kind: HazardKind
-    x_m: float
-    y_m: float
-    last_seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +100,6 @@ def _unrecorded(frame: Frame, image: Image, boxes: Sequence[Detection]) -> None:
     """Record nothing: what a watch without a recorder does with its frames."""
 
 
-def _out_of_view(x_m: float, y_m: float) -> bool:
-    return False
-
-
 def _pixels_a_metre(seen: Seen) -> float:
     """Return how many pixels a metre of ground under the lens is wide."""
     across_m = 2 * seen.pose.height_agl_m * tan(radians(seen.pose.hfov_deg) / 2)
@@ -132,8 +116,7 @@ class Watch:
     policy: WatchPolicy
     pace: Pace
     record: Callable[[Frame, Image, Sequence[Detection]], None] = _unrecorded
-    candidates: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)
-    active: dict[str, Active] = field(default_factory=dict)
+    ballot: Ballot = field(init=False)
     looks: dict[str, OpenLook] = field(default_factory=dict)
     covered: dict[str, dict[str, Covered]] = field(default_factory=dict)
     overrides: dict[str, SightRule] = field(default_factory=dict)
@@ -144,6 +127,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.rules = self.policy.sighting.rules
+        self.ballot = Ballot(self.policy.ballot)
 
     # --- the ledger: what is already known, which looks are wanted -----------------------------
 
@@ -159,11 +143,11 @@ class Watch:
         if isinstance(event, HazardRaised):
             hazard = event.hazard
             x_m, y_m = self._local(hazard)
-            self.active[hazard.hazard_id] = Active(
-                hazard.hazard_id, hazard.kind, x_m, y_m, hazard.last_seen_at
+            self.ballot.stood(
+                Active(hazard.hazard_id, hazard.kind, x_m, y_m, hazard.last_seen_at)
             )
-        elif isinstance(event, HazardRenewed) and event.hazard_id in self.active:
-            self.active[event.hazard_id].last_seen_at = event.last_seen_at
+        elif isinstance(event, HazardRenewed) and event.hazard_id in self.ballot.active:
+            self.ballot.active[event.hazard_id].last_seen_at = event.last_seen_at
         elif isinstance(event, LookStarted):
             target = event.target
             x_m, y_m = self.scene.frame.to_local(target.lat_deg, target.lon_deg)
@@ -244,60 +228,19 @@ class Watch:
 
     async def _voting(self, seen: Seen, flying: bool) -> list[tuple[str, Event]]:
         sn, at = seen.frame.device_sn, seen.frame.at
-        after = tally(
-            self.candidates.get(sn, ()), seen.sightings, self._view(seen), at, self.policy.vote
+        outcome = self.ballot.judge(
+            sn, at, flying, seen.sightings, self._view(seen), self.rules
         )
+        (self.pace.busy.add if outcome.open else self.pace.busy.discard)(sn)
         events: list[tuple[str, Event]] = []
-        waiting = []
-        for candidate in after:
-            known = self._known(candidate.kind, candidate.x_m, candidate.y_m, at)
-            if known is not None:
-                events += self._renewed(known, candidate, at)
-            elif self._stands(candidate, flying):
-                events.append(await self._raised(candidate, seen))
-            else:
-                waiting.append(candidate)
-        self.candidates[sn] = tuple(waiting)
-        self._set_pace(sn, any(c.looks[-1].at == at for c in waiting))
+        for known, candidate in outcome.renewed:
+            again = HazardRenewed(known.hazard_id, at, candidate.best.score)
+            events.append((f"hazard/{known.hazard_id}", again))
+        events += [await self._raised(candidate, seen) for candidate in outcome.won]
         return events
 
-    def _stands(self, candidate: Candidate, flying: bool) -> bool:
-        rule = next((r for r in self.rules if r.code == candidate.rule), None)
-        vote = None if rule is None else rule.drone if flying else rule.camera
-        return vote is not None and stands(candidate, vote)
-
     def _view(self, seen: Seen) -> Callable[[float, float], bool]:
-        if seen.ground is None:
-            return _out_of_view
-        ground, limit_m = seen.ground, self.policy.view_limit_m
-        position = seen.pose.position
-        cx_m, cy_m = self.scene.frame.to_local(position.lat_deg, position.lon_deg)
-        return lambda x_m, y_m: (
-            (x_m - cx_m) ** 2 + (y_m - cy_m) ** 2 <= limit_m**2
-            and bool(contains_xy(ground, x_m, y_m))
-        )
-
-    def _known(self, kind: HazardKind, x_m: float, y_m: float, at: datetime) -> Active | None:
-        limit_m = self.policy.same_hazard_m
-        for active in list(self.active.values()):
-            if (at - active.last_seen_at).total_seconds() > self.policy.forget_s:
-                del self.active[active.hazard_id]
-            elif active.kind is kind and (
-                (active.x_m - x_m) ** 2 + (active.y_m - y_m) ** 2 <= limit_m**2
-            ):
-                return active
-        return None
-
-    def _renewed(
-        self, known: Active, candidate: Candidate, at: datetime
-    ) -> list[tuple[str, Event]]:
-        if candidate.looks[-1].sighting is None or candidate.looks[-1].at != at:
-            return []
-        if (at - known.last_seen_at).total_seconds() < self.policy.renew_s:
-            return []
-        known.last_seen_at = at
-        score = candidate.best.score
-        return [(f"hazard/{known.hazard_id}", HazardRenewed(known.hazard_id, at, score))]
+        return self.scene.in_view(seen.pose, seen.ground, self.policy.view_limit_m)
 
     async def _raised(self, candidate: Candidate, seen: Seen) -> tuple[str, Event]:
         hits, best = candidate.hits, candidate.best
@@ -324,12 +267,9 @@ class Watch:
             frame_completed_wall_s=seen.completed_wall_s,
         )
         x_m, y_m = self._local(hazard)
-        self.active[hazard_id] = Active(hazard_id, hazard.kind, x_m, y_m, hazard.last_seen_at)
+        self.ballot.stood(Active(hazard_id, hazard.kind, x_m, y_m, hazard.last_seen_at))
         log.info("hazard raised", kind=hazard.kind.value, device=sn, cell=own)
         return f"hazard/{hazard_id}", HazardRaised(hazard)
-
-    def _set_pace(self, device_sn: str, matters: bool) -> None:
-        (self.pace.busy.add if matters else self.pace.busy.discard)(device_sn)
 
     # --- looks and covered ground ---------------------------------------------------------------
 

@@ -20,7 +20,6 @@ from runtime.clock import wall_clock
 from runtime.evidence import EvidenceStore
 from runtime.ledger_memory import MemoryLedger
 from services.ingest.sight.sightings import SightingPolicy
-from services.ingest.sight.votes import VotePolicy
 from services.ingest.sources import Pace
 from services.ingest.watch import Eyes, Watch, WatchPolicy, make_watch
 from tests.core.patrol_scene import EPOCH, ORIGIN, district
@@ -44,7 +43,7 @@ def unblurred(image: Image) -> tuple[Image, int]:
 def watching(folder: Path) -> tuple[Watch, MemoryLedger]:
     ledger = MemoryLedger()
     here = replace(district(docks=1), cameras=(CAMERA,))
-    policy = WatchPolicy(SightingPolicy({"fire": 0.5}), VotePolicy())
+    policy = WatchPolicy(SightingPolicy({"fire": 0.5}))
     eyes = Eyes(Seeing(), unblurred)
     evidence = EvidenceStore(folder)
     return make_watch(here, eyes, ledger, evidence, wall_clock(), policy, Pace()), ledger

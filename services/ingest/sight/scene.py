@@ -1,10 +1,10 @@
 """The district as watch sees it: local metres, cells that may be flown, zones. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shapely import Polygon, STRtree, union_all
+from shapely import Polygon, STRtree, contains_xy, union_all
 from shapely.geometry.base import BaseGeometry
 
 from domain.device import Camera
@@ -56,6 +56,22 @@ class Scene:
         hits = self._flyable_index.query(footprint, predicate="intersects")
         codes = (self._flyable_codes[i] for i in sorted(hits.tolist()))
         return {code: self.flyable[code] for code in codes}
+
+    def in_view(
+        self, pose: FramePose, ground: Polygon | None, limit_m: float
+    ) -> Callable[[float, float], bool]:
+        """Return whether a frame that shows `ground` could have seen a place (local metres)."""
+        if ground is None:
+            return _out_of_view
+        cx_m, cy_m = self.frame.to_local(pose.position.lat_deg, pose.position.lon_deg)
+        return lambda x_m, y_m: (
+            (x_m - cx_m) ** 2 + (y_m - cy_m) ** 2 <= limit_m**2
+            and bool(contains_xy(ground, x_m, y_m))
+        )
+
+
+def _out_of_view(x_m: float, y_m: float) -> bool:
+    return False
 
 
 def camera_pose(camera: Camera, at: datetime) -> FramePose:
