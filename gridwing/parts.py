@@ -28,7 +28,7 @@ from runtime.access.accounts import Accounts
 from runtime.access.http import current_principal
 from runtime.bus import MqttBus
 from runtime.clock import Clock
-from runtime.database import Pool, open_pool, refuse_powerful_role
+from runtime.database import Pool, going_on, open_pool, refuse_powerful_role
 from runtime.evidence import EvidenceStore
 from runtime.intake import MqttIntake
 from runtime.ledger import PostgresLedger, sequence
@@ -43,6 +43,7 @@ from services.alerts.loop import run as run_alerts
 from services.alerts.rules import load_rules
 from services.alerts.store import PostgresAlertStore
 from services.ingest.api import router as ingest_router
+from services.ingest.leases import RENEW_S, FrameLeases
 from services.ingest.loop import Ingest, drain
 from services.ingest.loop import run as run_ingest
 from services.ingest.record import CameraRecorder, FlightRecorder
@@ -179,14 +180,38 @@ async def watch(settings: Settings) -> None:
                 recorder.take(frame, image, boxes, on.clock.wall_s())
 
             watching.record = record
+            known = {c.sn for c in on.district.cameras} | {d.sn for d in on.district.drones}
+            leases = FrameLeases(on.pool, f"watch-{settings.slot}", known)
+            await leases.begin()
+
+            def pulled() -> list[str]:
+                return [
+                    c.sn
+                    for c in on.district.cameras
+                    if c.sn in leases.held and c.address.startswith(("http", "rtsp"))
+                ]
+
+            async def hold() -> None:
+                while going_on():
+                    await asyncio.sleep(RENEW_S)
+                    await leases.renew()
+
             on.ready.set()
             with contextlib.closing(recorder):
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(hear_frames(bus, inbox, refuse))
-                    tasks.create_task(
-                        pull_cameras(on.district.cameras, inbox, pace, on.clock, refuse)
-                    )
-                    tasks.create_task(run_watch(watching, inbox, refuse))
+                try:
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(hold())
+                        tasks.create_task(
+                            hear_frames(bus, inbox, refuse, lambda sn: sn in known - leases.held)
+                        )
+                        tasks.create_task(
+                            pull_cameras(
+                                on.district.cameras, pulled, inbox, pace, on.clock, refuse
+                            )
+                        )
+                        tasks.create_task(run_watch(watching, inbox, refuse, pulled))
+                finally:
+                    await asyncio.shield(leases.end())
 
 
 async def patrol(settings: Settings) -> None:

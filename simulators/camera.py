@@ -7,20 +7,25 @@ from datetime import datetime
 from math import radians, sin
 from typing import Any
 
+import cv2
+import numpy as np
+
 from domain.device import Camera
 from runtime import topics
 from runtime.bus import Bus
 from runtime.clock import Clock
 from simulators.counters import Counters
 from simulators.frame_message import encode_frame
-from simulators.render import Background, DrawnBox, View, render_background
-from simulators.shutter import Scene, draw
+from simulators.render import Background, DrawnBox, Image, View, render_background
+from simulators.shutter import Scene, draw, encode
 from simulators.world import Standing, World
 
 REACH_M = 170.0
 GROUND_REACH_M = 420.0
 FASTEST_WALL_S = 0.2
 """A camera gives five pictures a second at most; asked sooner it gives the last one again."""
+SENSOR_NOISE = 6
+"""Grey levels, as a small sensor has by day."""
 RESTLESS = ("fire", "smoke", "flooded_road")
 """Kinds whose looks change by themselves."""
 
@@ -30,6 +35,7 @@ class _Shot:
     """The last picture: what it was drawn from, and what it shows."""
 
     signature: Any
+    image: Image
     jpeg: bytes
     boxes: list[DrawnBox]
     standing: list[Standing]
@@ -74,10 +80,10 @@ class FixedCamera:
             scene = self._scene(at)
             signature = _signature(scene)
             if shot is None or signature != shot.signature or _restless(scene):
-                jpeg, boxes = await self._draw(scene)
-                shot = _Shot(signature, jpeg, boxes, list(scene.standing), wall_s)
-            else:
-                shot = replace(shot, wall_s=wall_s)
+                image, boxes = await self._draw(scene)
+                shot = _Shot(signature, image, b"", boxes, list(scene.standing), wall_s)
+            jpeg = encode(_sensed(shot.image, at))
+            shot = replace(shot, jpeg=jpeg, wall_s=wall_s)
             self._shot = shot
             self.world.looked(self.camera.sn, shot.standing, shot.boxes, at)
             return shot.jpeg
@@ -92,7 +98,7 @@ class FixedCamera:
             self.seed,
         )
 
-    async def _draw(self, scene: Scene) -> tuple[bytes, list[DrawnBox]]:
+    async def _draw(self, scene: Scene) -> tuple[Image, list[DrawnBox]]:
         if self.pool is None:
             return draw(scene, self._ground())
         loop = asyncio.get_running_loop()
@@ -103,6 +109,13 @@ class FixedCamera:
             ground = self.world.terrain.ground(self.view.x_m, self.view.y_m, GROUND_REACH_M)
             self._background = render_background(self.view, ground, self.seed)
         return self._background
+
+
+def _sensed(image: Image, at: datetime) -> Image:
+    """Add the sensor's noise: no two frames of a live camera are ever the same."""
+    rng = np.random.default_rng(round(at.timestamp() * 1000))
+    grain = rng.integers(0, SENSOR_NOISE, image.shape[:2], np.uint8)
+    return np.asarray(cv2.add(image, cv2.merge([grain] * 3)), np.uint8)
 
 
 async def publish_frames(

@@ -25,6 +25,7 @@ from simulators.render import (
     Background,
     DrawnBox,
     Ground,
+    Image,
     Light,
     View,
     render,
@@ -54,18 +55,22 @@ class Scene:
     seed: int
 
 
-def draw(scene: Scene, background: Background) -> tuple[bytes, list[DrawnBox]]:
-    """Return the JPEG and the boxes of what it shows."""
+def draw(scene: Scene, background: Background) -> tuple[Image, list[DrawnBox]]:
+    """Return the picture and the boxes of what it shows."""
     items = [s.item for s in scene.standing]
-    image, boxes = render(scene.view, items, background, scene.light, scene.at_s, scene.seed)
+    return render(scene.view, items, background, scene.light, scene.at_s, scene.seed)
+
+
+def encode(image: Image) -> bytes:
     good, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert good, "a picture in memory always encodes"
-    return jpeg.tobytes(), boxes
+    return jpeg.tobytes()
 
 
 def draw_anew(scene: Scene, ground: Ground, seed: int) -> tuple[bytes, list[DrawnBox]]:
-    """Draw the ground too: a moving lens has no background to keep."""
-    return draw(scene, render_background(scene.view, ground, seed))
+    """Draw the ground too, for a moving lens has no background to keep; return the JPEG."""
+    image, boxes = draw(scene, render_background(scene.view, ground, seed))
+    return encode(image), boxes
 
 
 class Shutter:

@@ -8,8 +8,7 @@ import asyncio
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import cv2
@@ -27,6 +26,7 @@ BACKOFF_FIRST_S = 1.0
 BACKOFF_LAST_S = 30.0
 RTSP_TIMEOUT_MS = 5000
 FLOWN_LIMIT = 16
+HELD_LOOK_S = 0.5
 
 
 @dataclass(slots=True)
@@ -77,10 +77,20 @@ class FrameInbox:
         return frame
 
 
-async def hear_frames(bus: Bus, inbox: FrameInbox, refuse: Callable[[str, str], None]) -> None:
-    """Take frame messages off the bus at QoS 0; a bad one is told to `refuse(topic, reason)`."""
+async def hear_frames(
+    bus: Bus,
+    inbox: FrameInbox,
+    refuse: Callable[[str, str], None],
+    passed_over: Callable[[str], bool] = lambda _: False,
+) -> None:
+    """Take frame messages off the bus at QoS 0; a bad one is told to `refuse(topic, reason)`.
+
+    Those of a device that is `passed_over`, since another process has its lease, are not decoded.
+    """
     async with bus.subscribe([FRAME_FILTER], qos=0) as messages:
         async for message in messages:
+            if passed_over(message.topic.rpartition("/")[2]):
+                continue
             try:
                 inbox.put(decode_frame(message.topic, message.payload))
             except ValueError as error:
@@ -191,19 +201,33 @@ def _read_stream(
 
 async def pull_cameras(
     cameras: tuple[Camera, ...],
+    held: Callable[[], Collection[str]],
     inbox: FrameInbox,
     pace: Pace,
     clock: Clock,
     refuse: Callable[[str, str], None],
 ) -> None:
-    """Read every camera with an http:// or rtsp:// address until cancelled."""
+    """Read those cameras with an http:// or rtsp:// address that are `held`, until cancelled.
+
+    A camera that is no longer held is let go, one that is held anew is taken up.
+    """
     trusted = ssl.create_default_context()
-    async with AsyncExitStack() as clients, asyncio.TaskGroup() as tasks:
-        for camera in cameras:
-            if camera.address.startswith("http"):
-                # One each: a shared client looks at every camera's connection for each request.
-                client = httpx.AsyncClient(trust_env=False, verify=trusted)
-                await clients.enter_async_context(client)
-                tasks.create_task(pull_http(camera, client, inbox, pace, clock, refuse))
-            elif camera.address.startswith("rtsp"):
-                tasks.create_task(pull_rtsp(camera, inbox, pace, clock, refuse))
+    pulled = {c.sn: c for c in cameras if c.address.startswith(("http", "rtsp"))}
+    running: dict[str, asyncio.Task[None]] = {}
+
+    async def pull(camera: Camera) -> None:
+        if camera.address.startswith("rtsp"):
+            await pull_rtsp(camera, inbox, pace, clock, refuse)
+            return
+        # One each: a shared client looks at every camera's connection for each request.
+        async with httpx.AsyncClient(trust_env=False, verify=trusted) as client:
+            await pull_http(camera, client, inbox, pace, clock, refuse)
+
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            wanted = pulled.keys() & set(held())
+            for sn in running.keys() - wanted:
+                running.pop(sn).cancel()
+            for sn in sorted(wanted - running.keys()):
+                running[sn] = tasks.create_task(pull(pulled[sn]))
+            await asyncio.sleep(HELD_LOOK_S)

@@ -6,7 +6,7 @@ are kept and are on disk before the event that names them commits.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,6 +20,8 @@ from shapely import Polygon, prepare
 from domain.district import District
 from domain.events import (
     CellSeen,
+    DeviceAlarmCleared,
+    DeviceAlarmRaised,
     Event,
     HazardRaised,
     HazardRenewed,
@@ -39,6 +41,15 @@ from runtime.database import going_on
 from runtime.evidence import EvidenceStore
 from runtime.ledger import Entry, Ledger, VersionConflict
 from services.ingest.sight.ballot import Active, Ballot, BallotPolicy
+from services.ingest.sight.camera_health import (
+    COMPONENT,
+    LEVELS,
+    CameraFault,
+    CameraHealth,
+    Glance,
+    HealthPolicy,
+    glance,
+)
 from services.ingest.sight.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
 from services.ingest.sight.rules import changed
 from services.ingest.sight.scene import Scene, camera_pose
@@ -51,6 +62,7 @@ log = structlog.get_logger(__name__)
 ACTOR = "watch"
 PIXELS_LIMIT = 40_000_000
 READ_LIMIT = 500
+OFFLINE_WALL_S = 20.0
 TEND_EVERY_S, TEND_EVERY_WALL_S = 2.0, 0.3
 EVIDENCE_QUALITY = 85
 COVERING_PITCH_DEG = -60.0
@@ -64,6 +76,7 @@ class WatchPolicy:
     sighting: SightingPolicy
     ballot: BallotPolicy = field(default_factory=BallotPolicy)
     look: LookPolicy = field(default_factory=LookPolicy)
+    health: HealthPolicy = field(default_factory=HealthPolicy)
     cell_share: float = 0.9
     view_limit_m: float = 150.0
 
@@ -79,6 +92,7 @@ class Seen:
     detections: tuple[Detection, ...]
     sightings: tuple[Sighting, ...]
     completed_wall_s: float
+    glance: Glance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,7 @@ class Watch:
     overrides: dict[str, SightRule] = field(default_factory=dict)
     rules: tuple[SightRule, ...] = ()
     planes: dict[str, GroundPlane] = field(default_factory=dict)
+    health: dict[str, CameraHealth] = field(default_factory=dict)
     position: int = 0
     frames_seen: int = 0
 
@@ -158,6 +173,14 @@ class Watch:
             self._told(event)
         elif isinstance(event, CameraCalibrated):
             self._calibrated(event)
+        elif isinstance(event, DeviceAlarmRaised | DeviceAlarmCleared):
+            self._fault_told(event)
+
+    def _fault_told(self, event: DeviceAlarmRaised | DeviceAlarmCleared) -> None:
+        """Remember over a restart which faults of cameras were told."""
+        if event.component == COMPONENT and event.device_sn in self.scene.cameras:
+            standing, fault = self._health(event.device_sn).standing, CameraFault(event.code)
+            (standing.add if isinstance(event, DeviceAlarmRaised) else standing.discard)(fault)
 
     def _told(self, event: SightRuleChanged) -> None:
         """Take a person's rule in place of ours, or ours again."""
@@ -170,7 +193,10 @@ class Watch:
     def _calibrated(self, event: CameraCalibrated) -> None:
         camera = self.scene.cameras.get(event.device_sn)
         self.planes.pop(event.device_sn, None)
-        if camera is None or not event.points:
+        if camera is None:
+            return
+        self._health(event.device_sn).forget_place()
+        if not event.points:
             return
         try:
             self.planes[event.device_sn] = fit_ground(event.points, camera.position)
@@ -197,6 +223,7 @@ class Watch:
         events = self._covering(seen) if frame.pose is not None else []
         events += await self._voting(seen, flying=frame.pose is not None)
         events += await self._looking(seen)
+        events += self._camera_faults(seen)
         await self._commit(events)
         return None
 
@@ -222,7 +249,8 @@ class Watch:
         if ground is not None:
             prepare(ground)
         wall_s = self.clock.wall_s()
-        return Seen(frame, pixels, pose, ground, boxes, tuple(found), wall_s)
+        glanced = None if flying else glance(pixels)
+        return Seen(frame, pixels, pose, ground, boxes, tuple(found), wall_s, glanced)
 
     # --- hazards --------------------------------------------------------------------------------
 
@@ -270,6 +298,39 @@ class Watch:
         self.ballot.stood(Active(hazard_id, hazard.kind, x_m, y_m, hazard.last_seen_at))
         log.info("hazard raised", kind=hazard.kind.value, device=sn, cell=own)
         return f"hazard/{hazard_id}", HazardRaised(hazard)
+
+    # --- fixed cameras themselves ---------------------------------------------------------------
+
+    def _camera_faults(self, seen: Seen) -> list[tuple[str, Event]]:
+        if seen.glance is None:
+            return []
+        sn, at = seen.frame.device_sn, seen.frame.at
+        raised, cleared = self._health(sn).see(seen.glance, at)
+        return self._faults(sn, raised, cleared, at)
+
+    def _health(self, sn: str) -> CameraHealth:
+        if sn not in self.health:
+            self.health[sn] = CameraHealth(self.policy.health)
+        return self.health[sn]
+
+    def _faults(
+        self, sn: str, raised: Sequence[CameraFault], cleared: Sequence[CameraFault], at: datetime
+    ) -> list[tuple[str, Event]]:
+        place = self.scene.cameras[sn].position
+        events: list[Event] = [
+            DeviceAlarmRaised(sn, fault.value, LEVELS.get(fault, 1), COMPONENT, at, place)
+            for fault in raised
+        ]
+        events += [DeviceAlarmCleared(sn, fault.value, COMPONENT, at) for fault in cleared]
+        return [(f"device/{sn}", event) for event in events]
+
+    async def silent_cameras(self, cameras: Collection[str]) -> None:
+        """Tell of those of `cameras`, read by this process, of which nothing comes any more."""
+        at = self.clock.now()
+        patience_s = max(self.policy.health.offline_s, OFFLINE_WALL_S * self.clock.rate)
+        for sn in cameras:
+            silent = self._health(sn).silent(at, patience_s)
+            await self._commit(self._faults(sn, silent, (), at))
 
     # --- looks and covered ground ---------------------------------------------------------------
 
@@ -364,14 +425,23 @@ class Watch:
         await self._commit(self._concluded(self.clock.now()))
 
 
-async def run(watch: Watch, inbox: FrameInbox, refuse: Callable[[str, str], None]) -> None:
-    """Judge frames as they come until cancelled, reading the ledger between them."""
+async def run(
+    watch: Watch,
+    inbox: FrameInbox,
+    refuse: Callable[[str, str], None],
+    cameras: Callable[[], Collection[str]] = tuple,
+) -> None:
+    """Judge frames as they come until cancelled, reading the ledger between them.
+
+    `cameras` says which this process reads: of them, silence is told.
+    """
     await watch.catch_up()
 
     async def tend() -> None:
         while going_on():
             await watch.catch_up()
             await watch.overdue_looks()
+            await watch.silent_cameras(cameras())
             await watch.clock.sleep(max(TEND_EVERY_S, TEND_EVERY_WALL_S * watch.clock.rate))
 
     async with asyncio.TaskGroup() as tasks:
