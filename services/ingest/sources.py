@@ -5,6 +5,7 @@ time is dropped by that one rule and counted, never silently.
 """
 
 import asyncio
+import os
 import ssl
 import threading
 from collections import deque
@@ -20,6 +21,7 @@ from runtime.bus import Bus
 from runtime.clock import Clock
 from runtime.topics import FRAME_FILTER
 from services.ingest.frames import JPEG_LIMIT_BYTES, JPEG_START, decode_frame
+from services.ingest.multipart import NotMultipart, PictureParts
 
 HTTP_TIMEOUT_S = 5.0
 BACKOFF_FIRST_S = 1.0
@@ -27,6 +29,9 @@ BACKOFF_LAST_S = 30.0
 RTSP_TIMEOUT_MS = 5000
 FLOWN_LIMIT = 16
 HELD_LOOK_S = 0.5
+RTSP_UDP = "rtsp+udp://"
+FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_OPENING = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -106,25 +111,60 @@ async def pull_http(
     clock: Clock,
     refuse: Callable[[str, str], None],
 ) -> None:
-    """Ask an HTTP camera for a snapshot at its pace; back off while it does not answer."""
+    """Read an HTTP camera at its pace: snapshots, or Motion JPEG where it answers with that. Back
+    off while it does not answer; a stream that stalls is opened anew."""
     backoff_s = BACKOFF_FIRST_S
     while True:
+        began_s = clock.wall_s()
         try:
-            answer = await client.get(camera.address, timeout=HTTP_TIMEOUT_S)
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
-            refuse(camera.sn, f"no snapshot: {type(error).__name__}")
+            async with client.stream("GET", camera.address, timeout=HTTP_TIMEOUT_S) as answer:
+                answer.raise_for_status()
+                await _answered(camera.sn, answer, inbox, pace, clock, refuse)
+        except (httpx.HTTPError, NotMultipart) as error:
+            refuse(camera.sn, f"no picture: {type(error).__name__} {error}".strip())
+            if clock.wall_s() - began_s > BACKOFF_LAST_S:
+                backoff_s = BACKOFF_FIRST_S
             await clock.sleep(backoff_s * clock.rate)
             backoff_s = min(2 * backoff_s, BACKOFF_LAST_S)
             continue
         backoff_s = BACKOFF_FIRST_S
-        jpeg = answer.content
-        if jpeg.startswith(JPEG_START) and len(jpeg) <= JPEG_LIMIT_BYTES:
-            inbox.put(Frame(camera.sn, clock.now(), jpeg, None))
-        else:
-            inbox.refused += 1
-            refuse(camera.sn, f"snapshot of {len(jpeg)} bytes is not a JPEG within the limit")
         await clock.sleep(pace.interval_s(camera.sn) * clock.rate)
+
+
+async def _answered(
+    sn: str,
+    answer: httpx.Response,
+    inbox: FrameInbox,
+    pace: Pace,
+    clock: Clock,
+    refuse: Callable[[str, str], None],
+) -> None:
+    kind = answer.headers.get("content-type", "")
+    if not kind.lower().startswith("multipart/"):
+        held = b""
+        async for chunk in answer.aiter_bytes():
+            held += chunk
+            if len(held) > JPEG_LIMIT_BYTES:
+                break
+        _put(sn, held, inbox, clock, refuse)
+        return
+    parts, due_s = PictureParts(kind), clock.wall_s()
+    async for chunk in answer.aiter_bytes():
+        for picture in parts.feed(chunk):
+            # All are read, since they come anyway; those due are handed on.
+            if clock.wall_s() >= due_s:
+                _put(sn, picture, inbox, clock, refuse)
+                due_s = clock.wall_s() + pace.interval_s(sn)
+
+
+def _put(
+    sn: str, jpeg: bytes, inbox: FrameInbox, clock: Clock, refuse: Callable[[str, str], None]
+) -> None:
+    if jpeg.startswith(JPEG_START) and len(jpeg) <= JPEG_LIMIT_BYTES:
+        inbox.put(Frame(sn, clock.now(), jpeg, None))
+    else:
+        inbox.refused += 1
+        refuse(sn, f"{len(jpeg)} bytes are no JPEG within the limit of {JPEG_LIMIT_BYTES}")
 
 
 async def pull_rtsp(
@@ -180,7 +220,7 @@ def _read_stream(
         cv2.CAP_PROP_READ_TIMEOUT_MSEC,
         RTSP_TIMEOUT_MS,
     ]
-    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
+    capture = _opened(address, limits)
     delivered = 0
     due_s = wall_s()
     try:
@@ -197,6 +237,23 @@ def _read_stream(
     finally:
         capture.release()
     return delivered
+
+
+def _opened(address: str, limits: list[int]) -> cv2.VideoCapture:
+    """Open a stream over TCP, or over UDP where the address says rtsp+udp://.
+
+    FFmpeg learns of UDP from the environment only, for which those streams are opened one by one
+    and others wait.
+    """
+    with _OPENING:
+        if address.startswith(RTSP_UDP):
+            os.environ[FFMPEG_OPTIONS] = "rtsp_transport;udp"
+            try:
+                plain = address.replace(RTSP_UDP, "rtsp://")
+                return cv2.VideoCapture(plain, cv2.CAP_FFMPEG, limits)
+            finally:
+                del os.environ[FFMPEG_OPTIONS]
+    return cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
 
 
 async def pull_cameras(
