@@ -1,7 +1,4 @@
-"""What every detector of boxes needs: a picture made to fit, and boxes compared."""
-
-from collections.abc import Sequence
-from typing import Protocol
+"""What every head of a network needs: a picture made to fit, and boxes compared."""
 
 import cv2
 import numpy as np
@@ -11,12 +8,6 @@ from domain.hazard import Detection
 
 Image = NDArray[np.uint8]
 PAD_GREY = 114
-
-
-class Detector(Protocol):
-    def detect(self, image: Image) -> Sequence[Detection]:
-        """Return the boxes found in one BGR picture, in its own pixels."""
-        ...
 
 
 def letterboxed(image: Image, width_px: int, height_px: int) -> tuple[Image, float, int, int]:
@@ -45,18 +36,17 @@ def suppressed(
     overlap_limit: float,
 ) -> list[int]:
     """Return the indices that survive non-maximum suppression within each group, best first."""
-    order = [int(i) for i in np.argsort(-score, kind="stable")]
-    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    order = np.argsort(-score, kind="stable")
+    area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
     chosen: list[int] = []
-    while order:
-        i = order.pop(0)
+    while len(order):
+        i, rest = int(order[0]), order[1:]
         chosen.append(i)
-        rest = np.asarray(order, np.int64)
-        low = np.maximum(corners[i, :2], corners[rest, :2])
-        high = np.minimum(corners[i, 2:], corners[rest, 2:])
+        low = np.maximum(corners[rest, :2], corners[i, :2])
+        high = np.minimum(corners[rest, 2:], corners[i, 2:])
         common = np.prod(np.maximum(high - low, 0), axis=1)
-        overlap = common / (area[i] + area[rest] - common + 1e-9)
-        order = [int(j) for j in rest[(overlap <= overlap_limit) | (group[rest] != group[i])]]
+        overlap = common / (area[rest] + (area[i] + 1e-9) - common)
+        order = rest[(overlap <= overlap_limit) | (group[rest] != group[i])]
     return chosen
 
 

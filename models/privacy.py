@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.hazard import Detection
-from models.boxes import Detector, Image, suppressed
+from models.boxes import Image, suppressed
 from models.catalogue import FACES, card, session
+from models.detector import Detector
 
 STRIDE = 4
 CELLS = 32

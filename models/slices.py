@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from domain.hazard import Detection
-from models.boxes import Detector, Image, area_px2, common_px2
+from models.boxes import Image, area_px2, common_px2
+from models.detector import Detector
 
 SLICED_FROM_PX = 832
 PIECE_LEAST_PX = 416

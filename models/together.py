@@ -1,7 +1,8 @@
 """Two detectors on one picture: each heard on what it is good at, nothing reported twice."""
 
 from domain.hazard import Detection
-from models.boxes import Detector, Image
+from models.boxes import Image
+from models.detector import Detector
 from models.labels import KIND_OF
 from models.slices import detect_sliced, merged
 

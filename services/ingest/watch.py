@@ -34,7 +34,8 @@ from domain.observation import Frame, FramePose
 from domain.sight import CameraCalibrated, SightRule, SightRuleChanged
 from geo.homography import BadCalibration, GroundPlane, fit_ground
 from geo.locate import footprint as ground_footprint
-from models.boxes import Detector, Image
+from models.boxes import Image
+from models.detector import Detector
 from models.privacy import BlurFailed
 from runtime.clock import Clock
 from runtime.database import going_on
