@@ -26,7 +26,7 @@ from domain.incident import CloseOutcome
 from domain.observation import FramePose
 from domain.sight import SightRule
 from geo.frames import LocalFrame
-from gridwing.eyes import watch_policy
+from gridwing.eyes import hazard_card, watch_policy
 from runtime.ledger import Entry
 from services.ingest.sight.dry_run import SeenThen, WouldRaise, dry_run
 from services.ingest.sight.scene import Scene
@@ -119,7 +119,7 @@ def judged(
     until: datetime,
 ) -> Verdicts:
     """Put `rules` to frames and hold what they raise against what became of it then."""
-    policy = watch_policy()
+    policy = watch_policy(hazard_card(None))
     scene = Scene.of(district)
     raised = dry_run(
         frames, rules, scene, policy.sighting, policy.ballot, policy.view_limit_m, {}

@@ -1,26 +1,33 @@
 """What watch sees with: the promoted detector, the blur, and the policy it judges by."""
 
 from concurrent.futures import Executor
+from pathlib import Path
 
-from models.catalogue import HAZARDS, card
-from models.onnx_centre import CentreDetector
-from models.onnx_nanodet import NanoDetector
+from models.catalogue import THINGS, Card, Catalogue, card
+from models.heads import open_detector
 from models.privacy import FaceBlur, PictureBlur
+from models.runners import ORT
 from services.ingest.sight.sightings import SightingPolicy
 from services.ingest.watch import Eyes, WatchPolicy
 
 
-def load_eyes(executor: Executor | None, threads: int = 1) -> Eyes:
-    """Load the promoted weights. Without an executor everything runs in the caller's turn."""
-    detector = CentreDetector(threads=threads)
-    return Eyes(detector, load_blur(threads).blur, executor)
+def hazard_card(own: Path | None) -> Card:
+    """Return the hazard model in use: the one a user promoted in the folder `own`, or ours."""
+    return Catalogue(own).promoted("hazards")
+
+
+def load_eyes(executor: Executor | None, hazards: Card, backend: str = ORT) -> Eyes:
+    """Load the weights. Without an executor everything runs in the caller's turn.
+
+    Raises WeightsError when they cannot be run on the backend.
+    """
+    return Eyes(open_detector(hazards, backend), load_blur().blur, executor)
 
 
 def load_blur(threads: int = 1) -> PictureBlur:
     """Load what every picture passes before it is kept, wherever it comes from."""
-    return PictureBlur(FaceBlur(threads=threads), NanoDetector(threads=threads))
+    return PictureBlur(FaceBlur(threads=threads), open_detector(card(THINGS), threads=threads))
 
 
-def watch_policy() -> WatchPolicy:
-    thresholds = card(HAZARDS).thresholds
-    return WatchPolicy(SightingPolicy(min_score=thresholds))
+def watch_policy(hazards: Card) -> WatchPolicy:
+    return WatchPolicy(SightingPolicy(min_score=hazards.thresholds))

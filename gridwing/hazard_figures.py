@@ -1,14 +1,14 @@
 """Figures of the hazard network on fresh renders: seeds apart from those it learnt from."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from domain.hazard import Detection
 from models.catalogue import Card
+from models.detector import Detector
 from models.figures import Tally, false_alarms_per_100, tallied
+from models.heads import open_detector
 from models.labels import KIND_OF
-from models.onnx_centre import CentreDetector
 from simulators.render_dataset import Sample, sample, sample_in_town, towns
 
 LEAST = 0.03
@@ -20,18 +20,18 @@ MEASURING_SEED = 900_000
 
 def chosen_thresholds(found: Card, pictures: int) -> dict[str, float]:
     """Return class → threshold, chosen on renders used for nothing else."""
-    detector = CentreDetector(found, least=LEAST)
-    tallies = _tallies(detector, _districts(CHOOSING_SEED, pictures))
+    detector = open_detector(found, least=LEAST)
+    tallies = _tallies(found, detector, _districts(CHOOSING_SEED, pictures))
     return {label: round(tally.best_threshold(), 3) for label, tally in tallies.items()}
 
 
 def measured(found: Card, pictures: int) -> dict[str, Any]:
     """Return figures on `pictures` made-up scenes, as many in districts, and as many empty ones."""
-    detector = CentreDetector(found, least=LEAST)
+    detector = open_detector(found, least=LEAST)
     figures: dict[str, Any] = {"pictures_each": pictures, "first_seed": MEASURING_SEED}
     scenes = (sample(MEASURING_SEED + i) for i in range(pictures))
     for place, samples in (("scenes", scenes), ("districts", _districts(MEASURING_SEED, pictures))):
-        tallies = _tallies(detector, samples)
+        tallies = _tallies(found, detector, samples)
         figures[f"{place}_ap50"] = {k: round(t.average_precision(), 3) for k, t in tallies.items()}
         pairs = {k: t.at(found.thresholds[k]) for k, t in tallies.items()}
         figures[f"{place}_precision"] = {k: round(p, 2) for k, (p, _) in pairs.items()}
@@ -43,25 +43,11 @@ def measured(found: Card, pictures: int) -> dict[str, Any]:
     return figures
 
 
-def card_text(
-    head: str, sha256: str, classes: Sequence[str], parts: Mapping[str, Mapping[str, Any]]
-) -> str:
-    """Return a card as TOML. Figures by class are written in one line each."""
-    lines = [head.rstrip(), f'sha256 = "{sha256}"', f"classes = {json.dumps(list(classes))}"]
-    for title, values in parts.items():
-        lines += ["", f"[{title}]", *(f"{k} = {_toml(v)}" for k, v in values.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
-    return json.dumps(value)
-
-
-def _tallies(detector: CentreDetector, samples: Iterator[Sample]) -> Mapping[str, Tally]:
+def _tallies(
+    found: Card, detector: Detector, samples: Iterator[Sample]
+) -> Mapping[str, Tally]:
     pairs = ((detector.detect(s.image), _true(s)) for s in samples)
-    return tallied(pairs, detector.card.classes)
+    return tallied(pairs, found.classes)
 
 
 def _districts(first: int, count: int, hazards: bool = True) -> Iterator[Sample]:

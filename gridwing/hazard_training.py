@@ -4,7 +4,6 @@ Every step goes on where it was stopped: pictures already drawn are kept, traini
 checkpoint. Needs the `train` extra.
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ import cv2
 
 from gridwing.hazard_figures import (
     TRAINING_SEEDS_LIMIT,
-    card_text,
     chosen_thresholds,
     measured,
 )
-from models.catalogue import HAZARDS, Card, read_card
+from models.catalogue import HAZARDS, Card, card_text, digest, read_card
 from models.training import TrainingPolicy, export, train
 from simulators.render_dataset import CLASSES, Sample, sample, sample_in_town, towns
 
@@ -42,17 +40,17 @@ def make_weights(out: Path, pictures: int, judged: int, policy: TrainingPolicy, 
     head = (
         "# Trained on simulator renders: what it says of real pictures is worth little.\n"
         "# Must not be used to judge persons, nor as the only ground for an order.\n"
-        'licence = "Apache-2.0"\n'
+        'task = "hazards"\nhead = "centre"\nlicence = "Apache-2.0"\n'
         'source = "this project: simulators/render_dataset.py, models/training.py"\n'
         f'trained_on = "simulator renders: {pictures} pictures, {policy.epochs} rounds"\n'
         "promoted = false"
     )
-    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    sha256 = digest(target)
     path = target.with_suffix(".toml")
 
     def write(thresholds: dict[str, float], figures: dict[str, Any]) -> Card:
         parts: dict[str, dict[str, Any]] = {"thresholds": thresholds, "figures": figures}
-        path.write_text(card_text(head, digest, CLASSES, parts), encoding="utf-8")
+        path.write_text(card_text(head, sha256, CLASSES, parts), encoding="utf-8")
         return read_card(path)
 
     say("choosing thresholds")

@@ -17,7 +17,7 @@ from domain.responder import Responder
 from geo.frames import LocalFrame
 from gridwing.demo import EPOCH, DemoOptions
 from gridwing.desk_phone import DeskPhone
-from gridwing.eyes import load_eyes, watch_policy
+from gridwing.eyes import hazard_card, load_eyes, watch_policy
 from gridwing.summary import TrueHazard, complaints, ledger_figures
 from runtime.bus import MemoryBus
 from runtime.clock import Clock, VirtualLoop
@@ -68,8 +68,10 @@ class Town:
         self.alert_policy = AlertPolicy(rules)
         self.desk = Desk(self.ledger, self.alerted, self.district, clock, rules)
         evidence = InlineEvidenceStore(folder / "evidence")
+        hazards = hazard_card(None)
+        eyes, policy = load_eyes(None, hazards), watch_policy(hazards)
         self.watch = make_watch(
-            self.district, load_eyes(None), self.ledger, evidence, clock, watch_policy(), Pace()
+            self.district, eyes, self.ledger, evidence, clock, policy, Pace()
         )
         self.evidence = evidence
 

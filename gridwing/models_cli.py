@@ -1,106 +1,194 @@
-"""`gridwing models`: the weights that ship, and what they see in pictures of one's own."""
+"""`gridwing models`: which weights there are and which are in use, and what they see."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from domain.hazard import Detection
-from models.catalogue import HAZARDS, THINGS, WeightsError, card, cards, whole
-from models.labels import KIND_OF
-from models.onnx_centre import CentreDetector
-from models.onnx_nanodet import NanoDetector
-from models.pictures import VIDEO_SUFFIXES, BadPicture, Image, read_picture, read_video_frames
-from models.slices import detect_sliced
-from models.together import SURE, TwoDetectors
+from models.catalogue import HAZARDS, TASKS, Card, Catalogue, WeightsError, card, whole
+from models.runners import BACKENDS
+from runtime.settings import Settings
 
 BOTH = "both"
-Look = Callable[[Image], Sequence[Detection]]
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+backend_option = click.option("--backend", type=click.Choice(list(BACKENDS)), help="What runs it.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @click.group(name="models")
 def models_group() -> None:
-    """Detectors: list, check, detect, measure, train."""
+    """Detectors: list, check, detect, compare, promote, train."""
+
+
+def settings_now() -> Settings:
+    try:
+        return Settings.from_environment(os.environ)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Turn what is wrong with weights or cards into one line."""
+    try:
+        yield
+    except WeightsError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @models_group.command("list")
-def list_models() -> None:
-    """Say which weights ship, their licence and what they were trained on."""
-    for each in cards():
-        click.echo(f"{each.name:20} {each.licence}\n{'':20} trained on {each.trained_on}")
+@json_option
+def list_models(as_json: bool) -> None:
+    """Say which weights there are, for what, whose, and which are in use."""
+    catalogue = Catalogue(settings_now().models_dir)
+    with named_errors():
+        every, in_use = catalogue.cards(), catalogue.in_use()
+    if as_json:
+        rows = [
+            {"model": c.name, "task": c.task, "promoted": c.name in in_use, "licence": c.licence,
+             "trained_on": c.trained_on, "not_for": c.not_for, "path": str(c.path)}
+            for c in every
+        ]  # fmt: skip
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    for each in every:
+        mark = "in use" if each.name in in_use else ""
+        click.echo(f"{each.name:24} {each.task:8} {each.licence:12} {mark}")
+        click.echo(f"{'':24} trained on {each.trained_on}")
 
 
 @models_group.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def check(as_json: bool) -> None:
-    """Check every weights file against its card; exit 1 when one is missing or differs."""
-    rows = [
-        {
-            "model": each.name,
-            "promoted": each.promoted,
-            "licence": each.licence,
-            "trained_on": each.trained_on,
-            "whole": whole(each),
-            "same_renderer": dict(each.figures),
-        }
-        for each in cards()
-    ]
+    """Check every weights file against its card; exit 1 when one is missing or differs.
+
+    `independent` holds AP50 on the frozen second renderer, `same_renderer` on fresh pictures of
+    the first; null where nothing was measured.
+    """
+    catalogue = Catalogue(settings_now().models_dir)
+    with named_errors():
+        in_use = catalogue.in_use()
+        rows = [_checked(each, each.name in in_use) for each in catalogue.cards()]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         for row in rows:
-            click.echo(
-                f"{row['model']:20} {'as its card says' if row['whole'] else 'NOT as its card'}"
-            )
+            as_said = "as its card says" if row["whole"] else "NOT as its card"
+            click.echo(f"{row['model']:24} {'in use' if row['promoted'] else '':7} {as_said}")
     if not all(row["whole"] for row in rows):
         raise SystemExit(1)
+
+
+def _checked(each: Card, promoted: bool) -> dict[str, Any]:
+    def measured(part: Any) -> dict[str, Any]:
+        return {"map50": None, "per_class": {}} | dict(part)
+
+    return {
+        "model": each.name,
+        "promoted": promoted,
+        "licence": each.licence,
+        "trained_on": each.trained_on,
+        "independent": measured(each.independent),
+        "same_renderer": measured(each.same_renderer),
+        "task": each.task,
+        "not_for": each.not_for,
+        "whole": whole(each),
+    }
+
+
+@models_group.command()
+@click.argument("name")
+def promote(name: str) -> None:
+    """Put the model NAME to use for its task, from the next start of a part on."""
+    with named_errors():
+        found = Catalogue(settings_now().models_dir).promote(name)
+    click.echo(f"{found.name} is in use for {found.task}; parts take it up when they start")
+
+
+@models_group.command()
+@click.argument("task", type=click.Choice(TASKS), default=TASKS[0])
+def rollback(task: str) -> None:
+    """Put to use again what was before the last promotion for TASK (hazards if not named)."""
+    with named_errors():
+        found = Catalogue(settings_now().models_dir).roll_back(task)
+    click.echo(f"{found.name} is in use for {task} again")
+
+
+@models_group.command()
+@click.argument("weights", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--task", type=click.Choice(TASKS[:2]), default=TASKS[0], show_default=True)
+@click.option("--classes", default="", help="Names in the network's order, with commas between.")
+@click.option("--licence", default="", help="Of the weights, as an SPDX name.")
+@click.option("--trained-on", default="not said", help="What pictures it learnt from.")
+def add(weights: Path, task: str, classes: str, licence: str, trained_on: str) -> None:
+    """Take up WEIGHTS of one's own: a YOLO as .onnx (plain export), or an Ultralytics .pt.
+
+    Copies the file into GRIDWING_MODELS_DIR with a card; thresholds are 0.4 until edited there.
+    What Ultralytics wrote into the file (classes, AGPL-3.0) need not be said. A .pt runs what is
+    pickled in it: only files you trust.
+    """
+    from models.describe import described, first_card
+
+    settings = settings_now()
+    names = [c.strip() for c in classes.split(",") if c.strip()]
+    with named_errors():
+        found = described(weights, settings.ultralytics_python)
+        text = first_card(weights, found, task, names, licence, trained_on)
+        made = Catalogue(settings.models_dir).add(weights, text)
+    click.echo(f"{made.name}: {made.licence}, {', '.join(made.classes)}")
 
 
 @models_group.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--model",
-    type=click.Choice((BOTH, THINGS, HAZARDS)),
-    default=BOTH,
-    show_default=True,
-    help=f"{THINGS}: people and vehicles. {HAZARDS}: hazards, persons and vehicles of the "
-    f"simulated district. {BOTH}: people and vehicles by {THINGS}, hazards if {HAZARDS} is sure.",
-)
+    "--model", default=BOTH, show_default=True,
+    help=f"A model of `models list`. {BOTH}: people and vehicles by the one in use for them, "
+    "hazards where the other is sure.",
+)  # fmt: skip
 @click.option("--least", type=click.FloatRange(0.01, 1.0), help="Show boxes from this score on.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def detect(paths: tuple[Path, ...], model: str, least: float | None, as_json: bool) -> None:
-    """Print label, hazard kind, score and box for every picture, folder or video in PATHS.
+@click.option("--slices/--whole", default=None, help="Look piece by piece too, or at the whole.")
+@backend_option
+@json_option
+def detect(
+    paths: tuple[Path, ...],
+    model: str,
+    least: float | None,
+    slices: bool | None,
+    backend: str | None,
+    as_json: bool,
+) -> None:
+    """Look at pictures, videos (a frame a second) and folders, and print every box.
 
     Large pictures are also looked at piece by piece for people and vehicles. The hazard network has
     seen nothing but renders, so beside the other it is heard only where it is very sure
     (docs/models.md has the figures). A file that is no whole picture is refused with its reason and
     the rest go on; the exit code is then 1.
     """
-    try:
-        look = _looker(model, least)
-    except WeightsError as error:
-        raise click.ClickException(str(error)) from error
-    results = [_judged(look, path) for path in _expanded(paths)]
+    from gridwing.models_detect import expanded, judged, lines, look_of_both, looker
+
+    settings = settings_now()
+    catalogue, on = Catalogue(settings.models_dir), backend or settings.vision_backend
+    with named_errors():
+        if model == BOTH:
+            look = look_of_both(catalogue, on, least)
+        else:
+            found = catalogue.card(model)
+            pieces = found.task == "things" if slices is None else slices
+            look = looker(found, on, least, pieces, settings.ultralytics_python)
+    results = [judged(look, path) for path in expanded(paths)]
+    refused = sum("refused" in result for result in results)
     if as_json:
         click.echo(json.dumps(results, ensure_ascii=False, indent=1))
     else:
-        for result in results:
-            _print(result)
-    if any("refused" in result for result in results):
+        for line in (line for result in results for line in lines(result)):
+            click.echo(line)
+    if refused:
+        click.echo(f"{refused} of {len(results)} refused", err=True)
         raise SystemExit(1)
-
-
-def _looker(model: str, least: float | None) -> Look:
-    if model == HAZARDS:
-        return CentreDetector(least=least).detect
-    things = NanoDetector(least=least)
-    if model == THINGS:
-        return partial(detect_sliced, things)
-    return TwoDetectors(things, CentreDetector(least=SURE if least is None else least)).detect
 
 
 @models_group.command()
@@ -146,42 +234,3 @@ def train(out: Path, pictures: int, epochs: int, judged: int, seed: int) -> None
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(str(made.path))
-
-
-def _expanded(paths: tuple[Path, ...]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            kinds = PICTURE_SUFFIXES | VIDEO_SUFFIXES
-            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in kinds)
-        else:
-            yield path
-
-
-def _judged(look: Look, path: Path) -> dict[str, Any]:
-    try:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            frames = read_video_frames(path)
-            return {"path": str(path), "frames": [_boxes(look, f) for f in frames]}
-        return {"path": str(path), "boxes": _boxes(look, read_picture(path))}
-    except BadPicture as error:
-        return {"path": str(path), "refused": str(error)}
-
-
-def _boxes(look: Look, image: Image) -> list[dict[str, Any]]:
-    return [
-        {
-            "label": box.label,
-            "hazard": KIND_OF[box.label].value if box.label in KIND_OF else None,
-            "score": round(box.score, 3),
-            "box_px": [round(v, 1) for v in (box.x0_px, box.y0_px, box.x1_px, box.y1_px)],
-        }
-        for box in look(image)
-    ]
-
-
-def _print(result: dict[str, Any]) -> None:
-    click.echo(result["path"])
-    if "refused" in result:
-        click.echo(f"  refused: {result['refused']}")
-    for box in result.get("boxes", [b for f in result.get("frames", []) for b in f]):
-        click.echo(f"  {box['label']:18} {box['score']:.2f}  {box['box_px']}")

@@ -16,7 +16,7 @@ from domain.hazard import Detection
 from domain.observation import Frame
 from gridwing.app import Deps, create_app
 from gridwing.evidence_sweep import sweep
-from gridwing.eyes import load_blur, load_eyes, watch_policy
+from gridwing.eyes import hazard_card, load_blur, load_eyes, watch_policy
 from gridwing.status import status_server
 from gridwing.stopping import run_until_stopped
 from gridwing.stream import Stream
@@ -168,9 +168,10 @@ async def watch(settings: Settings) -> None:
             MqttBus(broker_url(settings), f"gridwing-watch-{settings.slot}") as bus,
         ):
             evidence = EvidenceStore(settings.data_dir / "evidence")
-            eyes = await asyncio.to_thread(load_eyes, executor)
+            hazards = hazard_card(settings.models_dir)
+            eyes = await asyncio.to_thread(load_eyes, executor, hazards, settings.vision_backend)
             watching = make_watch(
-                on.district, eyes, on.ledger, evidence, on.clock, watch_policy(), pace
+                on.district, eyes, on.ledger, evidence, on.clock, watch_policy(hazards), pace
             )
             recorder = CameraRecorder(settings.data_dir / "recordings", on.district)
             recorder.recover()

@@ -1,10 +1,12 @@
-"""The hazard network at work: a centre-point detector on ONNX Runtime."""
+"""Centre-point heads (models/training.py): boxes grow from the peaks of a heat map."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from domain.hazard import Detection
 from models.boxes import Image, checked, letterboxed, suppressed
-from models.catalogue import HAZARDS, Card, card, session
+from models.runners import Runner
 
 WIDTH_PX, HEIGHT_PX, STRIDE = 384, 288, 8
 BOXES_LIMIT = 200
@@ -16,15 +18,12 @@ class CentreDetector:
     """Peaks of the heat map above each class's threshold, overlapping ones of a class merged."""
 
     def __init__(
-        self, model: str | Card = HAZARDS, threads: int = 1, least: float | None = None
+        self, runner: Runner, classes: Sequence[str], thresholds: Mapping[str, float]
     ) -> None:
-        """`least` replaces the card's thresholds: for measuring, not for work."""
-        self.card = card(model) if isinstance(model, str) else model
-        self._session = session(self.card, threads)
-        self._least = np.array(
-            [self.card.thresholds[c] if least is None else least for c in self.card.classes],
-            np.float32,
-        )
+        """`classes` in the network's order."""
+        self._runner = runner
+        self._classes = tuple(classes)
+        self._least = np.array([thresholds[c] for c in classes], np.float32)
 
     def detect(self, image: Image) -> list[Detection]:
         """Return the boxes found, in the picture's own pixels, surest first.
@@ -33,7 +32,7 @@ class CentreDetector:
         """
         picture, gain, left, top = letterboxed(checked(image), WIDTH_PX, HEIGHT_PX)
         blob = np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1)[None], np.float32)
-        heat, box = (np.asarray(a)[0] for a in self._session.run(None, {"picture": blob}))
+        heat, box = (output[0] for output in self._runner.run(blob))
         kind, row, column = np.nonzero(heat >= self._least[:, None, None])
         score = heat[kind, row, column]
         order = np.argsort(-score, kind="stable")[:BOXES_LIMIT]
@@ -44,6 +43,6 @@ class CentreDetector:
         corners = (corners - (left, top, left, top)) / gain
         corners = np.clip(corners, 0, (image.shape[1], image.shape[0]) * 2)
         return [
-            Detection(self.card.classes[kind[i]], float(score[i]), *map(float, corners[i]))
+            Detection(self._classes[kind[i]], float(score[i]), *map(float, corners[i]))
             for i in suppressed(corners, score, kind, OVERLAP_LIMIT)
         ]

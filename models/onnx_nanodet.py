@@ -4,12 +4,14 @@ Boxes as in Li et al., Generalized Focal Loss (2020): each side is the mean of a
 BINS distances, in strides, from the middle of a cell.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from domain.hazard import Detection
 from models.boxes import Image, checked, letterboxed, suppressed
-from models.catalogue import THINGS, card, session
+from models.runners import Runner
 
 Floats = NDArray[np.float32]
 SIDE_PX = 416
@@ -26,15 +28,13 @@ BOXES_LIMIT = 200
 class NanoDetector:
     """`detect` gives persons and vehicles."""
 
-    def __init__(self, name: str = THINGS, threads: int = 1, least: float | None = None) -> None:
-        """`least` replaces the card's thresholds: for measuring, not for work."""
-        self.card = card(name)
-        self._session = session(name, threads)
-        self._outputs = [f"{what}_{s}" for what in ("classes", "sides") for s in STRIDES]
-        self._least = np.array(
-            [self.card.thresholds[c] if least is None else least for c in self.card.classes],
-            np.float32,
-        )
+    def __init__(
+        self, runner: Runner, classes: Sequence[str], thresholds: Mapping[str, float]
+    ) -> None:
+        """`classes` are some of COLUMNS. The file tells classes by stride, then sides by stride."""
+        self._runner = runner
+        self._classes = tuple(classes)
+        self._least = np.array([thresholds[c] for c in classes], np.float32)
         self._centres = np.concatenate([_centres(s) for s in STRIDES])
         self._strides = np.concatenate([np.full((SIDE_PX // s) ** 2, s) for s in STRIDES])
 
@@ -45,10 +45,9 @@ class NanoDetector:
         """
         picture, gain, left, top = letterboxed(checked(image), SIDE_PX, SIDE_PX)
         blob = ((picture - MEAN) / SPREAD).transpose(2, 0, 1)[None]
-        outputs = self._session.run(self._outputs, {"input_1": np.ascontiguousarray(blob)})
-        heads = [np.asarray(a, np.float32)[0] for a in outputs]
+        heads = [output[0] for output in self._runner.run(np.ascontiguousarray(blob))]
         scores, sides = np.concatenate(heads[:3]), np.concatenate(heads[3:])
-        ours = np.stack([scores[:, COLUMNS[c]].max(1) for c in self.card.classes], axis=1)
+        ours = np.stack([scores[:, COLUMNS[c]].max(1) for c in self._classes], axis=1)
         place, kind = np.nonzero(ours >= self._least)
         score = ours[place, kind]
         order = np.argsort(-score, kind="stable")[:BOXES_LIMIT]
@@ -59,7 +58,7 @@ class NanoDetector:
         h, w = image.shape[:2]
         corners = np.clip(corners, 0, (w, h, w, h))
         return [
-            Detection(self.card.classes[kind[i]], float(score[i]), *map(float, corners[i]))
+            Detection(self._classes[kind[i]], float(score[i]), *map(float, corners[i]))
             for i in suppressed(corners, score, kind, OVERLAP_LIMIT)
         ]
 

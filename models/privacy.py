@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from domain.hazard import Detection
 from models.boxes import Image, suppressed
-from models.catalogue import FACES, card, session
+from models.catalogue import FACES, card
 from models.detector import Detector
+from models.heads import open_runner
 
 STRIDE = 4
 CELLS = 32
@@ -36,8 +37,7 @@ class FaceBlur:
     def __init__(self, threads: int = 1) -> None:
         """Raises WeightsError when the network is missing: then nothing may be kept."""
         self._least = card(FACES).thresholds["face"]
-        self._session = session(FACES, threads)
-        self._input = self._session.get_inputs()[0].name
+        self._runner = open_runner(card(FACES), threads=threads)
 
     def faces(self, image: Image) -> NDArray[np.float32]:
         """Return (n, 5): x0, y0, x1, y1 in pixels and score. Raises BlurFailed."""
@@ -63,10 +63,10 @@ class FaceBlur:
     def _heads(self, small: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         blob = np.ascontiguousarray(small[..., ::-1].transpose(2, 0, 1)[None], np.float32)
         try:
-            outputs = self._session.run(None, {self._input: blob})
+            outputs = self._runner.run(blob)
         except Exception as error:
             raise BlurFailed(f"{FACES} could not run, the picture is not kept: {error}") from error
-        heads = [np.asarray(a, np.float32) for a in outputs[:3]]
+        heads = outputs[:3]
         if not all(np.isfinite(head).all() for head in heads):
             raise BlurFailed(f"{FACES} gave no numbers, the picture is not kept")
         return heads

@@ -61,6 +61,7 @@ class OnnxRuntime:
         if len(inputs) != 1:
             raise BackendError(f"{path.name} has {len(inputs)} inputs; a detector has one")
         self._input: str = inputs[0].name
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.input_shape: Shape = tuple(d if isinstance(d, int) else None for d in inputs[0].shape)
 
     def run(self, blob: Floats) -> list[Floats]:

@@ -1,11 +1,15 @@
 """Everything a part is told from outside, read once. docs/settings.md describes each variable."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from runtime.clock import Clock, wall_clock
+
+VISION_BACKENDS = ("onnxruntime", ("onnxruntime", "openvino", "openvino-f32"))
+"""The default, and those models/runners.py has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,9 @@ class Settings:
     status_port: int
     slot: str
     telemetry_days: int
+    models_dir: Path
+    vision_backend: str
+    ultralytics_python: str
     log_format: str
     terrain: Path | None
     terrain_geoid_m: float
@@ -37,17 +44,21 @@ class Settings:
         port = _number(env, "GRIDWING_HTTP_PORT", 8000, 1, 65535)
         host = env.get("GRIDWING_HTTP_HOST", "127.0.0.1")
         database = env.get("DATABASE_URL", "")
+        data_dir = Path(env.get("GRIDWING_DATA_DIR", "var"))
         return cls(
             database_url=database,
             database_owner_url=env.get("DATABASE_OWNER_URL", database),
             database_app_url=env.get("DATABASE_APP_URL", database),
             mqtt_url=env.get("MQTT_URL", ""),
-            data_dir=Path(env.get("GRIDWING_DATA_DIR", "var")),
+            data_dir=data_dir,
             http_host=host,
             http_port=int(port),
             public_url=env.get("GRIDWING_PUBLIC_URL", f"http://{host}:{int(port)}"),
             status_port=int(_number(env, "GRIDWING_STATUS_PORT", 0, 0, 65535)),
             slot=env.get("GRIDWING_SLOT", "0"),
+            models_dir=Path(env.get("GRIDWING_MODELS_DIR", data_dir / "models")),
+            vision_backend=_choice(env, "GRIDWING_VISION_BACKEND", *VISION_BACKENDS),
+            ultralytics_python=env.get("GRIDWING_ULTRALYTICS_PYTHON", sys.executable),
             telemetry_days=int(_number(env, "GRIDWING_TELEMETRY_DAYS", 180, 2, 3650)),
             log_format=_choice(env, "GRIDWING_LOG", "text", ("text", "json")),
             terrain=Path(env["GRIDWING_TERRAIN"]) if env.get("GRIDWING_TERRAIN") else None,

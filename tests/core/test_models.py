@@ -12,10 +12,10 @@ from PIL import Image as PillowImage
 from domain.hazard import Detection, HazardKind
 from gridwing.models_cli import models_group
 from models.boxes import letterboxed, suppressed
-from models.catalogue import HAZARDS, THINGS, WeightsError, card, cards, session, whole
+from models.catalogue import HAZARDS, THINGS, WeightsError, card, cards, whole
+from models.heads import open_detector
 from models.labels import KIND_OF
-from models.onnx_centre import HEIGHT_PX, WIDTH_PX, CentreDetector
-from models.onnx_nanodet import NanoDetector
+from models.onnx_centre import HEIGHT_PX, WIDTH_PX
 from models.pictures import BadPicture, read_picture
 from models.privacy import blur_box
 from models.slices import detect_sliced
@@ -42,16 +42,17 @@ def test_the_card_has_the_classes_the_renders_are_labelled_with() -> None:
 
 def test_an_unknown_model_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(WeightsError, match=HAZARDS):
-        session("nothing")
+        card("nothing")
 
 
 def test_one_picture_gives_the_same_boxes_each_time() -> None:
     image = sample(5).image
-    assert CentreDetector(least=0.05).detect(image) == CentreDetector(least=0.05).detect(image)
+    first, second = (open_detector(card(HAZARDS), least=0.05) for _ in range(2))
+    assert first.detect(image) == second.detect(image)
 
 
 def test_boxes_lie_in_the_picture_and_the_surest_comes_first() -> None:
-    detector = CentreDetector(least=0.03)
+    detector = open_detector(card(HAZARDS), least=0.03)
     for seed in range(6):
         image = sample(seed).image
         found = detector.detect(image)
@@ -64,7 +65,7 @@ def test_boxes_lie_in_the_picture_and_the_surest_comes_first() -> None:
 
 def test_a_picture_without_colours_is_refused() -> None:
     with pytest.raises(ValueError, match="BGR"):
-        CentreDetector().detect(np.zeros((40, 40), np.uint8))
+        open_detector(card(HAZARDS)).detect(np.zeros((40, 40), np.uint8))
 
 
 @pytest.mark.parametrize("shape", [(360, 640, 3), (640, 360, 3), (20, 900, 3)])
@@ -179,7 +180,7 @@ def test_cars_on_a_real_photograph_are_vehicles_and_small_ones_are_found_in_slic
     photograph = REAL / "aerial_vehicles_sahi" / "small-vehicles1.jpeg"
     if not photograph.is_file():
         pytest.skip(f"no real photographs at {photograph.parent}")
-    image, detector = read_picture(photograph), NanoDetector()
+    image, detector = read_picture(photograph), open_detector(card(THINGS))
     sliced = detect_sliced(detector, image)
     assert {box.label for box in sliced} == {"vehicle"}
     assert len(sliced) >= 2 * len(detector.detect(image)) > 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from domain.hazard import Detection
-from models.catalogue import WeightsError, session
+from models.catalogue import WeightsError, card
 from models.privacy import BlurFailed, FaceBlur, PictureBlur, blur_box, plate_band
 
 
@@ -48,7 +48,7 @@ def test_a_box_without_a_place_is_refused() -> None:
 
 def test_missing_weights_are_named() -> None:
     with pytest.raises(WeightsError, match="centerface"):
-        session("no-faces")
+        card("no-faces")
 
 
 def test_the_band_of_a_plate_is_unreadable_and_the_roof_is_left(faces: FaceBlur) -> None:

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from gridwing.hazard_figures import card_text, measured
+from gridwing.hazard_figures import measured
 from gridwing.models_cli import models_group
-from models.catalogue import HAZARDS, card, read_card, whole
+from models.catalogue import HAZARDS, card, card_text, read_card, whole
 from models.figures import Tally
 from models.labels import KIND_OF
 
 
 def test_a_card_written_is_a_card_read(tmp_path: Path) -> None:
-    head = 'licence = "Apache-2.0"\nsource = "s"\ntrained_on = "t"'
+    fields = {"task": "hazards", "head": "centre", "licence": "MIT", "source": "s"}
+    head = "".join(f'{k} = "{v}"\n' for k, v in (fields | {"trained_on": "t"}).items())
     parts: dict[str, dict[str, Any]] = {
         "thresholds": {"fire": 0.5},
         "figures": {"ap50": {"fire": 0.25}},
