@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from models.catalogue import HAZARDS, TASKS, Card, Catalogue, WeightsError, card, whole
+from gridwing.models_measure_cli import measure
+from models.catalogue import TASKS, Card, Catalogue, WeightsError, whole
 from models.runners import BACKENDS
 from runtime.settings import Settings
 
@@ -22,6 +23,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 @click.group(name="models")
 def models_group() -> None:
     """Detectors: list, check, detect, compare, promote, train."""
+
+
+models_group.add_command(measure)
 
 
 def settings_now() -> Settings:
@@ -189,24 +193,6 @@ def detect(
     if refused:
         click.echo(f"{refused} of {len(results)} refused", err=True)
         raise SystemExit(1)
-
-
-@models_group.command()
-@click.option("--pictures", type=click.IntRange(1), default=300, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def measure(pictures: int, as_json: bool) -> None:
-    """Measure the hazard network on fresh renders: AP50, precision, recall, false alarms."""
-    from gridwing.hazard_figures import measured
-
-    try:
-        figures = measured(card(HAZARDS), pictures)
-    except WeightsError as error:
-        raise click.ClickException(str(error)) from error
-    if as_json:
-        click.echo(json.dumps(figures, indent=1))
-    else:
-        for name, value in figures.items():
-            click.echo(f"{name:28} {value}")
 
 
 @models_group.command()

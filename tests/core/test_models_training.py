@@ -10,7 +10,6 @@ from click.testing import CliRunner
 from gridwing.hazard_figures import measured
 from gridwing.models_cli import models_group
 from models.catalogue import HAZARDS, card, card_text, read_card, whole
-from models.figures import Tally
 from models.labels import KIND_OF
 
 
@@ -26,11 +25,6 @@ def test_a_card_written_is_a_card_read(tmp_path: Path) -> None:
     assert tomllib.loads(path.read_text())["figures"]["ap50"] == {"fire": 0.25}
     assert read_card(path).thresholds == {"fire": 0.5}
     assert not whole(read_card(path))
-
-
-def test_the_best_threshold_is_a_score_that_keeps_right_boxes_and_drops_wrong() -> None:
-    assert Tally([(0.9, True), (0.8, True), (0.3, False)], 2).best_threshold() == 0.8
-    assert Tally([], 2).best_threshold() == 1.0
 
 
 def test_figures_of_the_shipped_network_can_be_taken_again() -> None:
