@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from math import hypot, isfinite
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,6 @@ from domain.observation import FramePose, PoseAccuracy
 from domain.place import ErrorEllipse, Position
 from geo.camera import Pinhole
 from geo.frames import LocalFrame
-
-if TYPE_CHECKING:
-    from geo.terrain import Terrain
 
 Floats = NDArray[np.float64]
 RANGE_LIMIT_M = 400.0
@@ -41,11 +38,17 @@ class NoGround:
     reason: str
 
 
+class Heights(Protocol):
+    """Ground that tells its height in metres (geo.terrain has such)."""
+
+    def height_m(self, x_m: float, y_m: float) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Relief:
     """The ground under a lens that is not flat, and how well its height is known."""
 
-    terrain: "Terrain"
+    terrain: Heights
     frame: LocalFrame
     sigma_m: float = 1.0
 

@@ -138,12 +138,6 @@ class Hill:
     def height_m(self, x_m: float, y_m: float) -> float:
         return 30.0 if self.wall and y_m > 60.0 else 0.2 * y_m
 
-    def true_heights_m(self, a: object, b: object) -> tuple[float, float]:
-        raise NotImplementedError
-
-    def range_m(self, box: object) -> tuple[float, float]:
-        raise NotImplementedError
-
 
 def test_rising_ground_is_met_sooner_and_no_hill_is_seen_through() -> None:
     north = pose(-45, yaw_deg=0)
