@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from domain.hazard import Detection
@@ -71,6 +71,8 @@ def test_numbers_are_kept_through_boxes_that_fail(seed: int) -> None:
 def test_two_things_that_cross_keep_their_numbers(
     speed: float, angle: float, step_s: float, seed: int
 ) -> None:
+    # What goes side by side for seconds cannot be told apart by its boxes alone.
+    assume(2 * speed * math.sin(angle / 2) >= 40)
     rng = np.random.default_rng(seed)
     ways = [np.array([1.0, 0.0]), np.array([math.cos(angle), math.sin(angle)])]
     numbers: list[set[int]] = [set(), set()]
