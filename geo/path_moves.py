@@ -10,12 +10,11 @@ import math
 
 import numpy as np
 
-from geo.strip_counter import WIDE, Counts, Draws, Floats, Ints, Marks, Rows, compiled
+from geo.strip_counter import WIDE, Counts, Draws, Floats, Ints, Marks, compiled
 
 PATH_LIMIT = 4000
 """Vertices a path may grow to."""
 LISTED = 16
-_DRAWN = 4
 SPLICE, REVERSE, CARRY, CARRY_TURNED = 0, 1, 2, 3
 
 
@@ -137,23 +136,23 @@ def build(path: Floats, size: int, move: Ints, fresh: Floats, out: Floats) -> in
     """Write the path after a move; return its vertices."""
     kind, i, j, k = move[0], move[1], move[2], move[3]
     if kind == SPLICE:
-        for s in range(i):
-            out[s, 0], out[s, 1] = path[s, 0], path[s, 1]
-        for s in range(k):
-            out[i + s, 0], out[i + s, 1] = fresh[s, 0], fresh[s, 1]
-        for s in range(j, size):
-            out[s - j + i + k, 0], out[s - j + i + k, 1] = path[s, 0], path[s, 1]
+        out[:i] = path[:i]
+        out[i : i + k] = fresh[:k]
+        out[i + k : i + k + size - j] = path[j:size]
         return int(size - (j - i) + k)
+    if kind == REVERSE:
+        out[:size] = path[:size]
+        for s in range(i, j + 1):
+            out[s] = path[i + j - s]
+        return size
     at = 0
     for s in range(size):
-        if kind == REVERSE or s < i or s > j:
-            t = i + j - s if kind == REVERSE and i <= s <= j else s
-            out[at, 0], out[at, 1] = path[t, 0], path[t, 1]
+        if s < i or s > j:
+            out[at] = path[s]
             at += 1
-        if kind != REVERSE and s == k:
-            for u in range(i, j + 1):
-                t = i + j - u if kind == CARRY_TURNED else u
-                out[at, 0], out[at, 1] = path[t, 0], path[t, 1]
+        if s == k:
+            for t in range(i, j + 1):
+                out[at] = path[i + j - t] if kind == CARRY_TURNED else path[t]
                 at += 1
     return size
 
@@ -186,29 +185,23 @@ def _nearest_segment(path: Floats, size: int, x: float, y: float, foot: Floats) 
 
 
 @compiled
-def list_missed(counts: Counts, inside: Marks, rng: Draws, missed: Rows) -> int:
-    """Write down cells nobody sees, (row, column), from a random row on; return how many."""
-    found, rows = 0, counts.shape[0]
-    first = _below(rng, rows)
-    for step in range(rows):
-        row = (first + step) % rows
-        for x in range(counts.shape[1]):
-            if counts[row, x] < inside[row, x]:
-                missed[found, 0], missed[found, 1] = row, x
-                found += 1
-                if found == missed.shape[0]:
-                    return found
-    return found
-
-
-@compiled
-def _missed_cell(counts: Counts, missed: Rows, listed: int, rng: Draws, at: Floats) -> bool:
-    """Draw one of the listed cells that nobody sees even now."""
-    for _ in range(_DRAWN if listed > 0 else 0):
-        pick = _below(rng, listed)
-        if counts[missed[pick, 0], missed[pick, 1]] == 0:
-            at[0], at[1] = missed[pick, 1] + 0.5, missed[pick, 0] + 0.5
-            return True
+def _missed_cell(
+    counts: Counts, inside: Marks, limits: Ints, rng: Draws, found: Floats
+) -> bool:
+    """Look along a few random rows for a cell nobody sees."""
+    for _ in range(12):
+        row = _below(rng, counts.shape[0])
+        left, right = limits[row, 0], limits[row, 1]
+        if right <= left:
+            continue
+        start = left + _below(rng, right - left)
+        for step in range(right - left):
+            x = start + step
+            if x >= right:
+                x -= right - left
+            if counts[row, x] == 0 and inside[row, x] > 0:
+                found[0], found[1] = x + 0.5, row + 0.5
+                return True
     return False
 
 
@@ -360,12 +353,12 @@ def _propose_shape(
 
 
 @compiled
-def propose(path: Floats, size: int, widest: float, width: float, counts: Counts, missed: Rows,
-            listed: int, rng: Draws, move: Ints, fresh: Floats) -> bool:  # fmt: skip
+def propose(path: Floats, size: int, widest: float, width: float, counts: Counts, inside: Marks,
+            limits: Ints, rng: Draws, move: Ints, fresh: Floats) -> bool:  # fmt: skip
     """Draw a move; False where this draw gives none."""
     kind = uniform(rng)
     if kind < 0.08:
-        if size + 3 >= PATH_LIMIT or not _missed_cell(counts, missed, listed, rng, fresh[6]):
+        if size + 3 >= PATH_LIMIT or not _missed_cell(counts, inside, limits, rng, fresh[6]):
             return False
         _to_missed(path, size, fresh[6], rng, move, fresh)
         return True

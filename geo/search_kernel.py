@@ -11,7 +11,6 @@ from geo.path_moves import (
     PATH_LIMIT,
     SPLICE,
     build,
-    list_missed,
     list_move,
     propose,
     uniform,
@@ -25,24 +24,19 @@ from geo.strip_counter import (
     Draws,
     Floats,
     Ints,
-    Ledger,
     Marks,
-    allocating,
-    clear,
     compiled,
     lay,
     put_disc,
     put_segment,
-    settle,
     swap,
+    undo,
 )
 
 # Cost parameters: cells of width, allowed missing cells, whether time counts, the flight model in
 # cells and seconds, and what each vertex costs in widths (for a path without idle wiggles).
 WIDTH, ALLOWED, TIMED, CRUISE, ACCEL, CUT, BEND = 0, 1, 2, 3, 4, 5, 6
 _WINDOW = 8
-_REFRESHED, _MISSED = 1024, 4096
-"""After how many moves the missed cells are listed anew, and how many."""
 
 
 @compiled
@@ -103,9 +97,9 @@ def _same(a: Floats, b: Floats, numbers: int) -> bool:
 @compiled
 def _exchange(
     lists: Floats, sizes: Ints, old: int, strip: Floats, shapes: Floats, counts: Counts,
-    inside: Marks, limits: Floats, ledger: Ledger,
+    inside: Marks, limits: Ints, journal: Ints,
 ) -> int:  # fmt: skip
-    """Swap the old list's shapes for the new list's, alike ones paired; return cells gained."""
+    """Swap the old list's shapes for the new list's, alike ones paired; return cells missed."""
     numbers = 4 if old == 0 else 2
     olds, news = sizes[old], sizes[old + 1]
     head = 0
@@ -116,7 +110,7 @@ def _exchange(
     ):
         olds -= 1
         news -= 1
-    gained = 0
+    more = 0
     for s in range(head, max(olds, news)):
         shapes[0, 7] = NONE
         shapes[1, 7] = NONE
@@ -127,8 +121,8 @@ def _exchange(
                     put_segment(shapes, side, one[0], one[1], one[2], one[3], strip)
                 else:
                     put_disc(shapes, side, one[0], one[1], strip[RADIUS])
-        gained += swap(counts, inside, limits, shapes[0], shapes[1], ledger)
-    return gained
+        more += swap(counts, inside, limits, shapes[0], shapes[1], journal)
+    return more
 
 
 @compiled
@@ -269,23 +263,9 @@ def _price(path: Floats, size: int, cost: Floats, speeds: Floats) -> float:
 
 
 @compiled
-def _apply(path: Floats, size: int, move: Ints, fresh: Floats, trial: Floats) -> int:
-    """Make a move; return the path's vertices."""
-    kind, i, j, k = move[0], move[1], move[2], move[3]
-    if kind == SPLICE and k == j - i:
-        for s in range(k):
-            path[i + s, 0], path[i + s, 1] = fresh[s, 0], fresh[s, 1]
-        return size
-    after = build(path, size, move, fresh, trial)
-    for s in range(after):
-        path[s, 0], path[s, 1] = trial[s, 0], trial[s, 1]
-    return after
-
-
-@allocating
 def anneal(
-    path: Floats, size: int, counts: Counts, inside: Marks, limits: Floats, edges: Floats,
-    strip: Floats, cost: Floats, heat: Floats, moves: int, rng: Draws, ledger: Ledger, best: Floats,
+    path: Floats, size: int, counts: Counts, inside: Marks, limits: Ints, edges: Floats,
+    strip: Floats, cost: Floats, heat: Floats, moves: int, rng: Draws, journal: Ints, best: Floats,
 ) -> tuple[int, float, int]:  # fmt: skip
     """Search from `path` (PATH_LIMIT + 8, 2); the cheapest that misses few enough goes into `best`.
 
@@ -298,19 +278,15 @@ def anneal(
     trial = np.zeros((PATH_LIMIT + 8, 2))
     speeds, trial_speeds = np.zeros(PATH_LIMIT + 8), np.zeros(PATH_LIMIT + 8)
     width = cost[WIDTH]
-    missing = lay(path, size, counts, inside, limits, strip, ledger)
+    missing = lay(path, size, counts, inside, limits, strip, journal)
     now = _price(path, size, cost, speeds)
-    missed, listed = np.zeros((_MISSED, 2), np.int32), 0
     best_size, best_cost, best_missing = 0, WIDE, missing
     for step in range(moves):
         share = step / moves
         temperature = heat[0] * (heat[1] / heat[0]) ** share
         penalty = heat[2] * (heat[3] / heat[2]) ** share
         widest = width * heat[4] * (heat[5] / heat[4]) ** share
-        if step % _REFRESHED == 0:
-            listed = list_missed(counts, inside, rng, missed)
-            now = _price(path, size, cost, speeds)
-        if not propose(path, size, widest, width, counts, missed, listed, rng, move, fresh):
+        if not propose(path, size, widest, width, counts, inside, limits, rng, move, fresh):
             continue
         list_move(path, size, move, fresh, lists, sizes)
         bound = penalty * _excess(missing, cost) - temperature * math.log(1.0 - uniform(rng))
@@ -322,18 +298,17 @@ def anneal(
             continue
         if strip[DISCS] > 0.0 and _blunts(path, size, move, fresh, 1.0001 * strip[RADIUS], trial):
             continue
-        clear(ledger)
-        gained = _exchange(lists, sizes, 0, strip, shapes, counts, inside, limits, ledger)
+        journal[0, 0] = 0
+        more = _exchange(lists, sizes, 0, strip, shapes, counts, inside, limits, journal)
         if strip[DISCS] > 0.0:
-            gained += _exchange(lists, sizes, 2, strip, shapes, counts, inside, limits, ledger)
-        bearable = int(cost[ALLOWED] + (bound - added) / penalty * width * width)
-        most = bearable - missing + gained
-        lost = settle(counts, inside, ledger, most)
-        if lost > most:
+            more += _exchange(lists, sizes, 2, strip, shapes, counts, inside, limits, journal)
+        if added + penalty * _excess(missing + more, cost) > bound:
+            undo(counts, journal)
             continue
-        missing += lost - gained
-        size = _apply(path, size, move, fresh, trial)
-        now = _price(path, size, cost, speeds) if cost[TIMED] > 0.0 else now + added
+        missing += more
+        size = build(path, size, move, fresh, trial)
+        path[:size] = trial[:size]
+        now = _price(path, size, cost, speeds)
         if missing <= cost[ALLOWED] and now < best_cost - 1e-9:
             best_size, best_cost, best_missing = size, now, missing
             best[:size] = path[:size]
