@@ -48,7 +48,7 @@ def test_a_plan_for_one_theme_flies_its_cells_at_its_height() -> None:
     found = schedule.plan(ground, [standing], Wanted({}, {}, {}), EPOCH)
     assert isinstance(found, Timetable)
     assert {c for s in found.sorties for c in s.cell_codes} == {"442000004001002"}
-    assert {s.height_agl_m for s in found.sorties} == {60.0}
+    assert {s.height_agl_m for s in found.sorties} == {75.0}
     told = shown(found)
     assert told["docks"][0]["sorties"][0]["cell_codes"] == ["442000004001002"]
     assert told["lower_bound"] <= told["worst_idleness"]
@@ -66,7 +66,7 @@ def test_a_plan_for_one_theme_flies_its_cells_at_its_height() -> None:
 def test_a_theme_that_does_not_fit_is_refused(change: tuple[str, str], field: str) -> None:
     text = (
         '[t]\nname = "t"\nnear = ["river"]\nkinds = ["floating_debris"]\nhours = [0, 24]\n'
-        'height_agl_m = 60.0\ncamera = "wide"\nfactor = 1.5\n'
+        'height_agl_m = 60.0\ncamera = "wide"\nfactor = 1.5\nrevisit_s = 3600.0\n'
     )
     assert read_themes(text)[0].code == "t"
     with pytest.raises(ValueError, match=field):
