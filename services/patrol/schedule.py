@@ -27,6 +27,9 @@ from services.patrol.policy import PatrolPolicy
 from services.patrol.sites import Errand
 from services.patrol.themes import Theme, cells_of
 
+_THEME_SORTIES = 2.0
+"""How many of the longest sorties a plan for a theme looks ahead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -154,7 +157,11 @@ def themed(ground: PatrolGround, theme: Theme) -> PatrolGround:
         replace(c, revisit_s=theme.revisit_s) for c in ground.district.cells if c.code in codes
     )
     policy = replace(
-        ground.policy, height_agl_m=theme.height_agl_m, gimbal_pitch_deg=theme.gimbal_pitch_deg
+        ground.policy,
+        height_agl_m=theme.height_agl_m,
+        gimbal_pitch_deg=theme.gimbal_pitch_deg,
+        # Of its plan only what leaves next is flown.
+        horizon_s=min(ground.policy.horizon_s, _THEME_SORTIES * ground.policy.sortie_limit_s),
     )
     district = replace(ground.district, cells=cells)
     return PatrolGround(district, policy, ground.terrain, ground.zones)
