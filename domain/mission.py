@@ -71,12 +71,23 @@ class BreakPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class MissionTheme:
+    """专题: what a theme patrol is flown for, how high above ground, and what it looks for."""
+
+    code: str
+    name: str
+    height_agl_m: float
+    kinds: tuple[HazardKind, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Mission:
     """任务. `mission_id` is also the flight_id of its one sortie.
 
     `target` and `kind` say where and for what kind of hazard a look is; a patrol has neither.
     `resumes_id` and `break_point` say which patrol's wayline is flown on, and from where.
     `return_height_rel_m` is how high above take-off it comes straight home, whole metres.
+    `theme` is what a theme patrol is flown for; other missions have none.
     """
 
     mission_id: str
@@ -94,6 +105,7 @@ class Mission:
     resumes_id: str | None = None
     break_point: BreakPoint | None = None
     return_height_rel_m: int | None = None
+    theme: MissionTheme | None = None
 
     @property
     def by_wayline(self) -> bool:

@@ -131,6 +131,7 @@ def _listed(flight: Flight) -> dict[str, Any]:
         "target": to_plain(mission.target),
         "path": path_feature(mission)["geometry"] if bent else None,
         "reason": mission.reason,
+        "theme": to_plain(mission.theme),
         "length_m": mission.wayline.length_m,
         "flight_time_s": mission.wayline.flight_time_s,
         "state": flight.state.value,

@@ -91,6 +91,7 @@ def resumed(
         reason=f"resumes_after_{flight.break_reason}",
         resumes_id=mission.mission_id,
         break_point=left,
+        theme=mission.theme,
     )
 
 

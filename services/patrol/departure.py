@@ -108,7 +108,8 @@ def reasons(
     )
     highest_m = max((w.height_rel_m for w in mission.wayline.waypoints), default=0.0)
     found += _not_cleared(ground, drone, path, highest_m, sky, at, ends_at)
-    found += _too_near(rules, path, lasts_s, others)
+    climb_s = ground.policy.climb_and_land_s / 2.0
+    found += _too_near(rules, path, dock.height_ellipsoid_m, lasts_s, climb_s, others)
     return tuple(found)
 
 
@@ -216,14 +217,31 @@ def _confirmed(clearance: Clearance, at: datetime) -> bool:
     return any(c.from_at <= at < c.until_at for c in clearance.confirmations)
 
 
+def _column(
+    path: Sequence[Point3], base_m: float, lasts_s: float, climb_s: float
+) -> tuple[tuple[Timed, ...], tuple[Timed, ...]]:
+    """Return the climb and the descent over the dock; others may fly lower than the path."""
+    up, down = path[0], path[-1]
+    return (
+        ((0.0, *up[:2], base_m), (climb_s, *up)),
+        ((lasts_s - climb_s, *down), (lasts_s, *down[:2], base_m)),
+    )
+
+
 def _too_near(
-    rules: SkyRules, path: Sequence[Point3], lasts_s: float, others: Sequence[Other]
+    rules: SkyRules,
+    path: Sequence[Point3],
+    base_m: float,
+    lasts_s: float,
+    climb_s: float,
+    others: Sequence[Other],
 ) -> list[Refusal]:
     rule = rules.separation
     least = Separation(rule.lateral_m, rule.vertical_m, rule.time_s)
     own = timed(path, 0.0, lasts_s)
+    column = _column(path, base_m, lasts_s, climb_s)
     for other in others:
-        met = conflict(own, other.path, least)
+        met = next((m for p in (own, *column) if (m := conflict(p, other.path, least))), None)
         if met is not None:
             cure = (
                 f"comes within {met.lateral_m:.0f} m of {other.mission_id} in {met.at_s:.0f} s: "

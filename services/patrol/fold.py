@@ -139,7 +139,12 @@ class Fold:
             return
         if flight.mission.purpose is MissionPurpose.PATROL:
             if event.outcome in _FLOWN:
-                await self._store.flew(tx, _flown_cells(flight), at)
+                theme = flight.mission.theme
+                if theme is None:
+                    await self._store.flew(tx, _flown_cells(flight), at)
+                else:
+                    # Other patrols count what was seen on the way (CellSeen), not what was flown.
+                    await self._store.flew_for(tx, theme.code, _flown_cells(flight), at)
                 await self._store.hovered(tx, _flown_sites(flight), at)
             return
         for look in await self._store.looks(tx):

@@ -81,6 +81,7 @@ def path_feature(mission: Mission, dock: Dock | None = None) -> Feature:
         "mission_id": mission.mission_id,
         "purpose": mission.purpose.value,
         "height_rel_m": max((w.height_rel_m for w in waypoints), default=0.0),
+        "theme": to_plain(mission.theme),
     }
     return _feature(_line(waypoints, dock), "path", told)
 
@@ -95,6 +96,7 @@ def sortie_feature(flight: Flight, dock: Dock | None = None) -> Feature:
         "purpose": mission.purpose.value,
         "dock_sn": mission.dock_sn,
         "drone_sn": mission.drone_sn,
+        "theme": to_plain(mission.theme),
         "state": flight.state.value,
         "outcome": to_plain(flight.outcome),
         "began_at": to_plain(began_at),

@@ -25,7 +25,7 @@ from runtime.database import going_on
 from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
 from runtime.topics import osd
-from services.patrol import divert, schedule
+from services.patrol import divert, schedule, theme_sorties
 from services.patrol.aircraft.wpml import airframe
 from services.patrol.aircraft.wpml_check import check
 from services.patrol.break_point import rest_s, resumed
@@ -49,7 +49,8 @@ from services.patrol.sites import errands, load_site_rules, sites_of
 from services.patrol.sky.standing import STREAMS
 from services.patrol.store import DroneTakenError, PatrolStore
 from services.patrol.surroundings import Surroundings, Think, at_once
-from services.patrol.themes import cells_of, factors, load_themes
+from services.patrol.theme_sorties import ThemeTurn
+from services.patrol.themes import Theme, cells_of, factors, load_themes
 
 log = structlog.get_logger(__name__)
 
@@ -155,6 +156,7 @@ class Planner:
         district = commander.around.ground.district
         self._theme_cells = {t.code: cells_of(t, district) for t in load_themes()}
         self._ground = commander.around.ground
+        self._theme_grounds: dict[str, PatrolGround] = {}
         self._said: dict[str, str] = {}
 
     async def give_looks(self) -> None:
@@ -202,6 +204,8 @@ class Planner:
             {c.dock_sn for c in ready},
         )
         sky_changed = self._ground is not around.ground
+        if sky_changed:
+            self._theme_grounds.clear()
         table = self._timetable
         old = self._made_at is None or (
             (at - self._made_at).total_seconds() >= around.policy.replan_s
@@ -211,7 +215,8 @@ class Planner:
             self._ground = around.ground
             self._made_at, self._planning = at, True
             wanted = await self._wanted(flights, at)
-            self._commander.spawn(self._replan(fleet, wanted, at))
+            turns, rested = await self._themes(flights, at)
+            self._commander.spawn(self._replan(fleet, wanted, turns, rested, at))
             return
         for candidate in ready:
             if await self._take_up(candidate, flights, at):
@@ -243,10 +248,38 @@ class Planner:
         )
         return Wanted(visits, _in_air_s(flights), risks, due)
 
+    async def _themes(
+        self, flights: Sequence[Flight], at: datetime
+    ) -> tuple[list[ThemeTurn], frozenset[str]]:
+        """Return the themes that are on, and the docks that did not fly for one last."""
+        around, rain = self._around, self._rain_level()
+        visits = await around.store.theme_visits()
+        turns, rested = [], []
+        for theme in load_themes():
+            if not self._theme_cells[theme.code] or not theme.is_on(at, rain):
+                continue
+            own = [f.mission for f in flights if _theme_code(f.mission) == theme.code]
+            in_air = frozenset(code for mission in own for code in mission.cell_codes)
+            ground = self._themed(theme)
+            turns.append(ThemeTurn(theme, ground, visits.get(theme.code, {}), in_air))
+        for dock_sn in self._commander.docks if turns else ():
+            last = await around.store.last_patrol(dock_sn)
+            if last is None or last.mission.theme is None:
+                rested.append(dock_sn)
+        return turns, frozenset(rested)
+
+    def _themed(self, theme: Theme) -> PatrolGround:
+        """Return the ground at a theme's height; it keeps its sweeps while the sky is the same."""
+        if theme.code not in self._theme_grounds:
+            self._theme_grounds[theme.code] = schedule.themed(self._ground, theme)
+        return self._theme_grounds[theme.code]
+
+    def _rain_level(self) -> int:
+        return max((d.rain_level or 0 for d in self._commander.devices.values()), default=0)
+
     def _factors(self, at: datetime) -> dict[str, float]:
         """Return what the themes of the hour and the weather make of each cell's risk."""
-        rain = max((d.rain_level or 0 for d in self._commander.devices.values()), default=0)
-        return factors(load_themes(), self._theme_cells, at, rain)
+        return factors(load_themes(), self._theme_cells, at, self._rain_level())
 
     async def _take_up(
         self, candidate: divert.Candidate, flights: Sequence[Flight], at: datetime
@@ -268,9 +301,18 @@ class Planner:
             return False
         return True
 
-    async def _replan(self, fleet: Sequence[Standing], wanted: Wanted, at: datetime) -> None:
+    async def _replan(
+        self,
+        fleet: Sequence[Standing],
+        wanted: Wanted,
+        turns: Sequence[ThemeTurn],
+        rested: Collection[str],
+        at: datetime,
+    ) -> None:
         around = self._around
-        made = await around.think(partial(schedule.plan, around.ground, fleet, wanted, at))
+        made = await around.think(
+            partial(theme_sorties.plan, around.ground, fleet, wanted, turns, rested, at)
+        )
         self._planning, self._planned_at = False, None
         self._commander.wake.set()
         if isinstance(made, NoPlan):
@@ -451,8 +493,9 @@ class Planner:
     async def _plan_patrol(
         self, candidate: divert.Candidate, planned: PlannedSortie, at: datetime
     ) -> bool:
-        drone = candidate.drone
-        flown = sortie_of(self._around.ground, drone, planned)
+        drone, theme = candidate.drone, planned.theme
+        ground = self._around.ground if theme is None else self._theme_grounds[theme.code]
+        flown = sortie_of(ground, drone, planned)
         mission = Mission(
             mission_id=derive("mission", "patrol", candidate.dock_sn, instant_text(at)),
             purpose=MissionPurpose.PATROL,
@@ -460,8 +503,9 @@ class Planner:
             drone_sn=drone.sn,
             planned_at=at,
             cell_codes=flown.cell_codes,
-            wayline=wayline(self._around.ground, drone, flown),
-            reason="most_neglected",
+            wayline=wayline(ground, drone, flown),
+            reason="most_neglected" if theme is None else "theme_due",
+            theme=theme,
         )
         # No file leaves here that a dock would refuse.
         faults = check(self._around.fold.wayline_file(mission) or b"")
@@ -517,6 +561,10 @@ class Planner:
             why=mission.reason,
         )
         return True
+
+
+def _theme_code(mission: Mission) -> str | None:
+    return None if mission.theme is None else mission.theme.code
 
 
 def _in_air_s(flights: Sequence[Flight]) -> dict[str, float]:

@@ -24,6 +24,8 @@ from services.patrol.policy import PatrolPolicy
 
 _LEFT_OUT_SHARE = 0.001
 _APART_M = 0.5
+_PICTURE_RATIO = 0.75
+"""The sensor's height over its width; a flatter picture is wider at its nearer edge."""
 _GUESS = 1.3
 """Seconds of a sweep over those of its strip alone, as seen on cells of a few lines."""
 
@@ -107,8 +109,12 @@ class PatrolGround:
         return FlightModel(drone.cruise_m_s, policy.accel_m_s2, policy.corner_cut_m)
 
     def swath_m(self, drone: Drone) -> float:
-        """Return the spacing of a drone's lines."""
-        return swath_m(self.policy.height_agl_m, drone.hfov_deg, self.policy.overlap)
+        """Return the spacing of a drone's lines: the picture's width at its nearer edge."""
+        policy = self.policy
+        half_up = math.atan(_PICTURE_RATIO * math.tan(math.radians(drone.hfov_deg) / 2.0))
+        tilt = math.radians(90.0 + policy.gimbal_pitch_deg)
+        nearer = math.cos(half_up) / math.cos(tilt - half_up)
+        return swath_m(policy.height_agl_m, drone.hfov_deg, policy.overlap) * nearer
 
     def portions(self, code: str, drone: Drone) -> int:
         """Return how many sorties a cell takes: 1 unless it is too large for one."""
@@ -220,7 +226,7 @@ def _time_s(
 
 
 def wayline(ground: PatrolGround, drone: Drone, flown: Sortie) -> Wayline:
-    """Return a sortie as a wayline at the patrol's height above ground, camera straight down.
+    """Return a sortie as a wayline at the height above ground and camera pitch of `ground`.
 
     The aircraft climbs above its dock first, so the wayline starts at the second point.
     """
@@ -238,6 +244,7 @@ def wayline(ground: PatrolGround, drone: Drone, flown: Sortie) -> Wayline:
                 position=ground.frame.to_position(*point),
                 height_rel_m=ground.height_rel_m(dock, point, ground.policy.height_agl_m),
                 speed_m_s=drone.cruise_m_s,
+                gimbal_pitch_deg=ground.policy.gimbal_pitch_deg,
                 hover_s=flown.stops[i][1] if i in flown.stops else 0.0,
                 cell_code=mark,
                 site_code=flown.stops[i][0] if i in flown.stops else None,

@@ -14,6 +14,7 @@ class PatrolPolicy:
 
     # The path
     height_agl_m: float = 90.0
+    gimbal_pitch_deg: float = -90.0
     overlap: float = 0.2
     coverage_wanted: float = 0.99
     # Enough for the few lines of a cell, in some 70 ms each.
@@ -46,6 +47,8 @@ class PatrolPolicy:
     plan_every_s: float = 10.0
     replan_s: float = 300.0
     horizon_s: float = 7200.0
+    # At most this share of the fleet flies for themes at a time, but one drone always may.
+    theme_share: float = 0.34
     leave_early_s: float = 60.0
     rest_s: float = 20.0
     rest_wall_s: float = 2.0

@@ -15,7 +15,7 @@ from geo.coverage import NoSweep
 from geo.routes import Point
 from services.patrol.demand import CellVisits, began_at, demand
 from services.patrol.fleet.idleness import Watch, worst
-from services.patrol.fleet.judge import Aircraft, Closed, Rules
+from services.patrol.fleet.judge import Aircraft, Closed, Flown, Rules
 from services.patrol.fleet.problem import Craft, Fleet, Handling, Task, tenths_up
 from services.patrol.fleet.release import released, sorties
 from services.patrol.fleet.repair import Docked
@@ -23,8 +23,12 @@ from services.patrol.fleet.rota import RotaPolicy, plan_rota
 from services.patrol.fleet.timetable import NoPlan, PlannedSortie, PlannedVisit, Timetable
 from services.patrol.gate import airtime_s
 from services.patrol.plan import PatrolGround
+from services.patrol.policy import PatrolPolicy
 from services.patrol.sites import Errand
 from services.patrol.themes import Theme, cells_of
+
+_THEME_SORTIES = 2.0
+"""How many of the longest sorties a plan for a theme looks ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,15 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is asked of a plan: visits so far, cells in the air with the seconds until they are
-    seen, what the day makes of each cell's risk, and errands besides the cells."""
+    seen, what the day makes of each cell's risk, and errands besides the cells. `only` these cells
+    are asked for, if given; room is made for the sorties of themes, which were chosen before."""
 
     visits: Mapping[str, CellVisits]
     in_air_s: Mapping[str, float]
     factors: Mapping[str, float]
     errands: tuple[Errand, ...] = ()
+    only: frozenset[str] | None = None
+    themed: tuple[PlannedSortie, ...] = ()
 
 
 def plan(
@@ -59,6 +66,12 @@ def plan(
         return refusal
     policy = ground.policy
     flying = [s for s in fleet if not s.refused and s.battery_pct is not None]
+    known = [aircraft(ground, s) for s in flying]
+    given, verdict = released(wanted.themed, known, rules(ground))
+    away = {s.drone_sn: flown for s, flown in zip(given, verdict.flown, strict=True)}
+    flying = [_back(s, away.get(s.drone.sn), policy) for s in flying]
+    taken_s = {code: s.lands_s for s in given for code in s.cell_codes}
+    wanted = replace(wanted, in_air_s={**taken_s, **wanted.in_air_s})
     kinds = list(dict.fromkeys((s.drone.cruise_m_s, s.drone.hfov_deg) for s in flying))
     typical = [
         next(s.drone for s in flying if (s.drone.cruise_m_s, s.drone.hfov_deg) == kind)
@@ -86,14 +99,18 @@ def plan(
             _swept(ground, typical, wanted, code)
     else:
         planned = [s for s in planned if not set(s.cell_codes) & set(rough)]
-    kept, _ = released(planned, [aircraft(ground, s) for s in flying], rules(ground))
+    kept, _ = released([*given, *planned], known, rules(ground))
     for cell in _rough(ground, typical, wanted, planned)[: policy.exact_more]:
         _swept(ground, typical, wanted, cell)
     seen: dict[int, list[float]] = {}
     index = {task.task_id: i for i, task in enumerate(problem.tasks)}
     for sortie in kept:
-        for visit in sortie.visits:
+        # What a theme's sortie sees counts when it lands, as what is in the air does.
+        for visit in sortie.visits if sortie.theme is None else ():
             seen.setdefault(index[visit.task_id], []).append(visit.ends_s)
+    floors = [replace(w, weight=1.0 / w.floor_s) for w in watches]
+    if given and worst(floors, seen, problem.horizon_s) > 1.0:
+        return NoPlan("below_floor", "themes: a cell would wait beyond its floor; fly none for now")
     achieved = worst(watches, seen, problem.horizon_s)
     left = tuple(t.task_id for i, t in enumerate(problem.tasks) if i not in seen)
     return Timetable(at, problem.horizon_s, kept, achieved, found.lower_bound, left)
@@ -124,11 +141,28 @@ def _portion(ground: PatrolGround, code: str, wanted: Wanted, drone: Drone) -> i
     return visits.flown_count % ground.portions(code, drone)
 
 
+def _back(standing: Standing, away: Flown | None, policy: PatrolPolicy) -> Standing:
+    """Return a drone as it is after its theme's sortie, if it flies one."""
+    if away is None:
+        return standing
+    busy_s = away.lands_s + policy.climb_and_land_s
+    return replace(standing, busy_s=busy_s, battery_pct=away.battery_after_pct)
+
+
 def themed(ground: PatrolGround, theme: Theme) -> PatrolGround:
-    """Return the ground for a patrol of one theme alone: its cells, at its height."""
+    """Return the ground for patrols of one theme alone: its cells with its revisit interval, at
+    its height and camera pitch."""
     codes = cells_of(theme, ground.district)
-    cells = tuple(c for c in ground.district.cells if c.code in codes)
-    policy = replace(ground.policy, height_agl_m=theme.height_agl_m)
+    cells = tuple(
+        replace(c, revisit_s=theme.revisit_s) for c in ground.district.cells if c.code in codes
+    )
+    policy = replace(
+        ground.policy,
+        height_agl_m=theme.height_agl_m,
+        gimbal_pitch_deg=theme.gimbal_pitch_deg,
+        # Of its plan only what leaves next is flown.
+        horizon_s=min(ground.policy.horizon_s, _THEME_SORTIES * ground.policy.sortie_limit_s),
+    )
     district = replace(ground.district, cells=cells)
     return PatrolGround(district, policy, ground.terrain, ground.zones)
 
@@ -175,6 +209,8 @@ def _cells(
     watches: list[Watch] = []
     for cell in ground.district.cells:
         visits = wanted.visits.get(cell.code, CellVisits())
+        if wanted.only is not None and cell.code not in wanted.only:
+            continue
         handlings = tuple(_handling(ground, cell.code, wanted, drone) for drone in typical)
         if all(h is None for h in handlings):
             continue

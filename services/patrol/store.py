@@ -75,6 +75,14 @@ class PatrolStore(Protocol):
 
     async def flew(self, tx: Transaction, cell_codes: Sequence[str], at: datetime) -> None: ...
 
+    async def theme_visits(self) -> dict[str, dict[str, CellVisits]]:
+        """Return by theme and cell when it was flown for the theme; flown counts as seen."""
+        ...
+
+    async def flew_for(
+        self, tx: Transaction, theme_code: str, cell_codes: Sequence[str], at: datetime
+    ) -> None: ...
+
     async def site_visits(self) -> dict[str, datetime]:
         """Return when each key site was last hovered over."""
         ...
@@ -234,6 +242,28 @@ class PostgresPatrolStore:
                 " flown_at = greatest(patrol_visit.flown_at, excluded.flown_at),"
                 " flown_count = patrol_visit.flown_count + 1",
                 [code, at],
+            )
+
+    async def theme_visits(self) -> dict[str, dict[str, CellVisits]]:
+        rows = await self._rows(
+            "SELECT theme_code, cell_code, flown_at, flown_count FROM patrol_theme_visit"
+        )
+        found: dict[str, dict[str, CellVisits]] = {}
+        for theme, code, flown, count in rows:
+            at = _utc(flown)
+            found.setdefault(str(theme), {})[str(code)] = CellVisits(at, at, int(count))
+        return found
+
+    async def flew_for(
+        self, tx: Transaction, theme_code: str, cell_codes: Sequence[str], at: datetime
+    ) -> None:
+        for code in cell_codes:
+            await tx.connection.execute(
+                "INSERT INTO patrol_theme_visit VALUES (%s, %s, %s, 1)"
+                " ON CONFLICT (theme_code, cell_code) DO UPDATE SET"
+                " flown_at = greatest(patrol_theme_visit.flown_at, excluded.flown_at),"
+                " flown_count = patrol_theme_visit.flown_count + 1",
+                [theme_code, code, at],
             )
 
     async def site_visits(self) -> dict[str, datetime]:

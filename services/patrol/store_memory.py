@@ -26,6 +26,7 @@ class MemoryPatrolStore:
         self._flights: dict[str, Flight] = {}
         self._kmz: dict[str, bytes] = {}
         self._visits: dict[str, CellVisits] = {}
+        self._theme_visits: dict[str, dict[str, CellVisits]] = {}
         self._site_visits: dict[str, datetime] = {}
         self._reported: dict[str, PastIncident] = {}
         self._filed: dict[str, PastIncident] = {}
@@ -94,6 +95,18 @@ class MemoryPatrolStore:
                 known, flown_at=max(at, known.flown_at or at), flown_count=known.flown_count + 1
             )
             _set(tx, self._visits, code, flown)
+
+    async def theme_visits(self) -> dict[str, dict[str, CellVisits]]:
+        return {theme: dict(visits) for theme, visits in self._theme_visits.items()}
+
+    async def flew_for(
+        self, tx: Transaction, theme_code: str, cell_codes: Sequence[str], at: datetime
+    ) -> None:
+        visits = self._theme_visits.setdefault(theme_code, {})
+        for code in cell_codes:
+            known = visits.get(code, CellVisits())
+            latest = max(at, known.flown_at or at)
+            _set(tx, visits, code, CellVisits(latest, latest, known.flown_count + 1))
 
     async def site_visits(self) -> dict[str, datetime]:
         return dict(self._site_visits)

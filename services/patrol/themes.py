@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from domain.codec import from_plain
 from domain.district import District
 from domain.hazard import HazardKind
+from domain.mission import MissionTheme
 from domain.place import SiteKind, ZoneKind
 from geo.frames import LocalFrame
 from geo.shapes import local_geometry
@@ -21,11 +22,17 @@ from geo.shapes import local_geometry
 RULES = Path(__file__).parent / "rules" / "themes.toml"
 LOCAL_TIME = timezone(timedelta(hours=8))
 _HEIGHTS_AGL_M = (20.0, 120.0)
+_PITCHES_DEG = (-90.0, -65.0)
+"""Steep enough that the ground below is in the picture and counts as seen (watch: -60°)."""
+_REVISITS_S = (900.0, 7.0 * 86_400.0)
+_CAMERA = "wide"
+"""The lens that patrols record with and whose angle a drone's registration tells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """One theme. `hours` are local, from..to; `rain_from_level` None: whatever the weather."""
+    """One theme. `hours` are local, from..to; `rain_from_level` None: whatever the weather. While
+    it is on, each of its cells is flown for it once in `revisit_s`."""
 
     code: str
     name: str
@@ -35,7 +42,13 @@ class Theme:
     height_agl_m: float
     camera: str
     factor: float
+    revisit_s: float
+    gimbal_pitch_deg: float = -90.0
     rain_from_level: int | None = None
+
+    def of_mission(self) -> MissionTheme:
+        """Return what a mission flown for it carries."""
+        return MissionTheme(self.code, self.name, self.height_agl_m, self.kinds)
 
     def is_on(self, at: datetime, rain_level: int) -> bool:
         """Tell whether the hour and the weather call for it."""
@@ -55,6 +68,13 @@ def read_themes(text: str) -> tuple[Theme, ...]:
             raise ValueError(f"{code}.near: {unknown[0]!r} is no kind of zone or site")
         if not _HEIGHTS_AGL_M[0] <= theme.height_agl_m <= _HEIGHTS_AGL_M[1]:
             raise ValueError(f"{code}.height_agl_m must lie in 20..120, got {theme.height_agl_m:g}")
+        if theme.camera != _CAMERA:
+            raise ValueError(f"{code}.camera must be {_CAMERA}, got {theme.camera!r}")
+        low, high = _PITCHES_DEG
+        if not low <= theme.gimbal_pitch_deg <= high:
+            raise ValueError(f"{code}.gimbal_pitch_deg must lie in {low:g}..{high:g}")
+        if not _REVISITS_S[0] <= theme.revisit_s <= _REVISITS_S[1]:
+            raise ValueError(f"{code}.revisit_s must lie in 900..604800, got {theme.revisit_s:g}")
         if theme.factor <= 0.0:
             raise ValueError(f"{code}.factor must be positive, got {theme.factor:g}")
         found.append(theme)

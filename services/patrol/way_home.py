@@ -27,8 +27,10 @@ def wanted_rel_m(mission: Mission, policy: PatrolPolicy) -> float:
     """Return how high over the dock a flight would come home, if nothing were in its way: over
     our patrols, by the ground under this flight."""
     highest_m = max(w.height_rel_m for w in mission.wayline.waypoints)
-    look = mission.target is not None
-    below_patrols_m = policy.height_agl_m - policy.look_height_agl_m if look else 0.0
+    own_agl_m = policy.height_agl_m if mission.target is None else policy.look_height_agl_m
+    if mission.theme is not None:
+        own_agl_m = mission.theme.height_agl_m
+    below_patrols_m = max(0.0, policy.height_agl_m - own_agl_m)
     return highest_m + below_patrols_m + policy.rules.way_home.above_m
 
 

@@ -195,6 +195,23 @@ def test_two_drones_that_meet_are_seen_and_one_waits() -> None:
     assert len(kept) <= 2
 
 
+def test_a_climb_through_the_height_of_one_that_passes_is_seen() -> None:
+    a = replace(one_sortie(), visits=(), ways=(((0.0, 0.0), (2000.0, 0.0), (0.0, 0.0)),))
+    a = replace(a, lands_s=400.0)
+    way = ((2000.0, 0.0), (2000.0, 90.0), (2000.0, 0.0))
+    b = replace(a, drone_sn="DRONE2", dock_sn="DOCK2", ways=(way,))
+    climbing = [replace(aircraft(c), climb_and_land_s=60.0) for c in TWO]
+
+    def met(other: PlannedSortie, by_m: float) -> set[str]:
+        other = replace(other, height_agl_m=a.height_agl_m + by_m)
+        return {v.code for v in judge([a, other], climbing, RULES).violations}
+
+    leaves_below_it = b.delayed(2000.0 / 12.0 + 10.0)
+    assert met(leaves_below_it, 15.0) == {"too_near"}
+    assert met(leaves_below_it, -15.0) == set()
+    assert met(b.delayed(1000.0), 15.0) == set()
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 1000),

@@ -212,6 +212,11 @@ def test_another_flight_on_the_same_way_is_waited_for() -> None:
     ]
     higher = Other("m2", timed([(x, y, z + 11.0) for x, y, z in path], 0.0, 180.0))
     assert reasons(GROUND, mission(), DRONE, DOCK, OPEN, (higher,), EPOCH) == ()
+    x, y, z = path[0]
+    below = Other("m2", timed([(x, y, z - 20.0)], 0.0, 180.0))
+    assert [r.code for r in reasons(GROUND, mission(), DRONE, DOCK, OPEN, (below,), EPOCH)] == [
+        "separation"
+    ]
 
 
 # What stands

@@ -31,6 +31,7 @@ from domain.mission import (
     MissionOutcome,
     MissionPurpose,
     MissionState,
+    MissionTheme,
     Wayline,
     Waypoint,
 )
@@ -38,6 +39,7 @@ from runtime.database import open_pool
 from runtime.follower import follow_once
 from runtime.ledger import Ledger, PostgresLedger, sequence_step
 from runtime.ledger_memory import MemoryLedger
+from services.patrol.demand import CellVisits
 from services.patrol.dock_store import DockStore, MemoryDockStore, PostgresDockStore
 from services.patrol.flight import opened
 from services.patrol.flight_areas import AreaDistance, AreaSync, area_file
@@ -310,6 +312,21 @@ async def test_sites_flown_over_are_remembered(ground: Ground) -> None:
     async with ground.ledger.transaction() as tx:
         await ground.store.hovered(tx, ["ST0", "ST2"], EPOCH - timedelta(seconds=9))
     assert (await ground.store.site_visits())["ST0"] == EPOCH
+
+
+async def test_a_flight_for_a_theme_counts_for_the_theme_alone(ground: Ground) -> None:
+    theme = MissionTheme("river", "河涌", 75.0, (HazardKind.FLOATING_DEBRIS,))
+    for name in ("m1", "m2"):
+        flown = replace(mission(name), theme=theme)
+        await ground.tell(f"mission/{name}", MissionPlanned(flown))
+        await ground.tell(f"mission/{name}", MissionEnded(name, MissionOutcome.COMPLETED, "ok"))
+    await ground.fold()
+    cells = dict.fromkeys(mission("m1").cell_codes, CellVisits(EPOCH, EPOCH, 2))
+    assert await ground.store.theme_visits() == {"river": cells}
+    assert await ground.store.visits() == {}
+    kept = await ground.store.flight("m2")
+    assert kept is not None
+    assert kept.mission.theme == theme
 
 
 @pytest.fixture(params=["postgres", "memory"])

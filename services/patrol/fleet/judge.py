@@ -114,7 +114,7 @@ def judge(
     known = {a.drone_sn: a for a in aircraft}
     alone = len({s.drone_sn for s in sorties}) < 2
     found: list[Violation] = []
-    tracks: list[tuple[int, PlannedSortie, Samples]] = []
+    tracks: list[_Track] = []
     flown: dict[int, Flown] = {}
     landed: dict[str, tuple[float, float]] = {}
     for index in sorted(range(len(sorties)), key=lambda i: (sorties[i].leaves_s, i)):
@@ -137,7 +137,8 @@ def judge(
         landed[craft.drone_sn] = (flight.at_s, after)
         flown[index] = Flown(flight.at_s, after, tuple(flight.visited))
         if not alone:
-            tracks.append((index, sortie, flight.samples()))
+            climb_s = craft.climb_and_land_s / 2.0
+            tracks.append(_Track(index, sortie, flight.samples(), climb_s))
     found += _too_near(tracks, rules)
     return Verdict(tuple(found), tuple(flown[i] for i in range(len(sorties))))
 
@@ -173,6 +174,16 @@ def _kept(rules: Rules) -> tuple[tuple[Closed, BaseGeometry], ...]:
     for _, ground in found:
         shapely.prepare(ground)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """A sortie as flown: (time, x, y) rows, and the seconds it climbs before and sinks after."""
+
+    index: int
+    sortie: PlannedSortie
+    rows: Samples
+    climb_s: float
 
 
 class _Flight:
@@ -317,26 +328,44 @@ def _seconds_to(s: float, leg: float, u: float, w: float, craft: Aircraft) -> fl
     return seconds + (flat_m / peak if peak else 0.0) + (peak - now) / a
 
 
-def _too_near(
-    tracks: Sequence[tuple[int, PlannedSortie, Samples]], rules: Rules
-) -> list[Violation]:
+def _too_near(tracks: Sequence[_Track], rules: Rules) -> list[Violation]:
     found = []
-    for (_, one, a), (index, other, b) in itertools.combinations(tracks, 2):
-        if abs(one.height_agl_m - other.height_agl_m) >= rules.apart_height_m:
+    for one, other in itertools.combinations(tracks, 2):
+        if not len(one.rows) or not len(other.rows):
             continue
-        if not len(a) or not len(b) or one.drone_sn == other.drone_sn:
+        if one.sortie.drone_sn == other.sortie.drone_sn:
             continue
-        begin, end = max(a[0, 0], b[0, 0]), min(a[-1, 0], b[-1, 0])
-        if begin > end:
-            continue
-        i, j = round((begin - a[0, 0]) / _SAMPLE_S), round((begin - b[0, 0]) / _SAMPLE_S)
-        count = round((end - begin) / _SAMPLE_S) + 1
-        gaps = np.hypot(*(a[i : i + count, 1:] - b[j : j + count, 1:]).T)
-        nearest = int(np.argmin(gaps))
-        if gaps[nearest] < rules.apart_m:
-            at_s = float(a[i + nearest, 0])
-            text = f"{gaps[nearest]:.0f} m from {one.drone_sn} at {at_s:.0f} s"
-            found.append(_broken("too_near", other, index, at_s, text))
+        apart_m = one.sortie.height_agl_m - other.sortie.height_agl_m
+        if abs(apart_m) >= rules.apart_height_m:
+            met = _in_column(*((one, other) if apart_m > 0.0 else (other, one)), rules)
+        else:
+            met = _nearest(one.rows, other.rows)
+        if met is not None and met[0] < rules.apart_m:
+            text = f"{met[0]:.0f} m from {one.sortie.drone_sn} at {met[1]:.0f} s"
+            found.append(_broken("too_near", other.sortie, other.index, met[1], text))
     return found
 
 
+def _nearest(a: Samples, b: Samples) -> tuple[float, float] | None:
+    """Return the least distance of two tracks and when; None if they never fly together."""
+    begin, end = max(a[0, 0], b[0, 0]), min(a[-1, 0], b[-1, 0])
+    if begin > end:
+        return None
+    i, j = round((begin - a[0, 0]) / _SAMPLE_S), round((begin - b[0, 0]) / _SAMPLE_S)
+    count = round((end - begin) / _SAMPLE_S) + 1
+    gaps = np.hypot(*(a[i : i + count, 1:] - b[j : j + count, 1:]).T)
+    nearest = int(np.argmin(gaps))
+    return float(gaps[nearest]), float(a[i + nearest, 0])
+
+
+def _in_column(high: _Track, low: _Track, rules: Rules) -> tuple[float, float] | None:
+    """Return how near the lower comes to where the higher climbs or sinks through its height, and
+    when. Times leave out the climb, so that all that follows may be that much later."""
+    times, climb_s = low.rows[:, 0], high.climb_s
+    leaves_s, lands_s = high.rows[0, 0], high.rows[-1, 0]
+    climbing = (times >= leaves_s - climb_s) & (times <= leaves_s + climb_s)
+    sinking = (times >= lands_s - climb_s) & (times <= lands_s + 2.0 * climb_s)
+    gaps = np.hypot(*(low.rows[:, 1:] - high.rows[0, 1:]).T)
+    gaps = np.where(climbing | sinking, gaps, np.inf)
+    nearest = int(np.argmin(gaps))
+    return (float(gaps[nearest]), float(times[nearest])) if gaps[nearest] < rules.apart_m else None

@@ -66,7 +66,8 @@ def repaired(
         later = sortie.delayed(wait_s)
         late = any(v.starts_s > v.closes_s for v in later.visits)
         if later.lands_s > table.horizon_s or late:
-            loose += sortie.visits
+            # A theme's visits are of its own height; it is due again in the next plan.
+            loose += sortie.visits if sortie.theme is None else ()
         else:
             kept.append(later)
     before = list(kept)
@@ -104,7 +105,7 @@ def _insert(
     places = []
     for index, sortie in enumerate(sorties):
         docked = fleet.get(sortie.drone_sn)
-        if docked is None or sortie.leaves_s <= now_s:
+        if docked is None or sortie.leaves_s <= now_s or sortie.theme is not None:
             continue
         speed = docked.model.cruise_m_s
         room_s = docked.craft.usable_s - (sortie.lands_s - sortie.leaves_s)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain.codec import instant_text
+from domain.codec import instant_text, to_plain
+from domain.mission import MissionTheme
 from geo.routes import Point
 
 
@@ -29,7 +30,8 @@ class PlannedVisit:
 
 @dataclass(frozen=True, slots=True)
 class PlannedSortie:
-    """One flight, dock to dock; `ways` holds one polyline before each visit and one home."""
+    """One flight, dock to dock; `ways` holds one polyline before each visit and one home.
+    `theme` is what it is flown for, if not for what was neglected most."""
 
     drone_sn: str
     dock_sn: str
@@ -38,6 +40,7 @@ class PlannedSortie:
     lands_s: float
     visits: tuple[PlannedVisit, ...]
     ways: tuple[tuple[Point, ...], ...]
+    theme: MissionTheme | None = None
 
     @property
     def cell_codes(self) -> tuple[str, ...]:
@@ -82,6 +85,7 @@ def shown(table: Timetable) -> dict[str, Any]:
                 "lands_at": instant_text(table.made_at + timedelta(seconds=sortie.lands_s)),
                 "height_agl_m": sortie.height_agl_m,
                 "cell_codes": list(sortie.cell_codes),
+                "theme": to_plain(sortie.theme),
             }
         )
     return {
