@@ -1,7 +1,6 @@
 """What `gridwing models detect` does with one path: a picture or a video, judged or refused."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from models.catalogue import Card, Catalogue
 from models.heads import open_detector
 from models.labels import KIND_OF
 from models.pictures import VIDEO_SUFFIXES, BadPicture, read_picture, read_video_frames
-from models.slices import detect_sliced
+from models.slices import SlicedDetector
 from models.together import SURE, TwoDetectors
 
 Look = Callable[[Image], Sequence[Detection]]
@@ -21,7 +20,7 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", 
 def looker(card: Card, backend: str, least: float | None, slices: bool, python: str) -> Look:
     """Return what looks with one model, in slices too if asked. Raises WeightsError."""
     detector = open_detector(card, backend, least=least, python=python)
-    return partial(detect_sliced, detector) if slices else detector.detect
+    return SlicedDetector(detector).detect if slices else detector.detect
 
 
 def look_of_both(catalogue: Catalogue, backend: str, least: float | None) -> Look:

@@ -1,14 +1,18 @@
 """Reading a picture file that may be anything: bounded, upright, three channels."""
 
+import struct
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageOps, UnidentifiedImageError
 
-Image = NDArray[np.uint8]
+from models.boxes import PAD_GREY, Image
+
+# A JPEG of several pictures (MPO, as drones write) opens as JPEG.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 PIXELS_LIMIT = 60_000_000
 LEAST_SIDE_PX = 16
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv"})
@@ -19,35 +23,56 @@ class BadPicture(ValueError):
 
 
 def read_picture(path: Path) -> Image:
-    """Return (h, w, 3) BGR, turned upright by its EXIF. Raises BadPicture."""
+    """Return (h, w, 3) BGR, turned upright by its EXIF, what is transparent grey.
+
+    Raises BadPicture. Size and format are read from the header before anything is decoded.
+    """
     try:
-        with PillowImage.open(path) as opened:
-            if opened.width * opened.height > PIXELS_LIMIT:
-                raise BadPicture(f"{opened.width}×{opened.height} is over {PIXELS_LIMIT} pixels")
-            if min(opened.size) < LEAST_SIDE_PX:
-                raise BadPicture(f"{opened.width}×{opened.height} is too small to judge")
-            upright = ImageOps.exif_transpose(opened)
-            if upright.mode.startswith(("I", "F")):
-                upright = _eight_bits(upright)
-            pixels = np.asarray(upright.convert("RGB"), np.uint8)
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures and odd headers; what is too large is refused here.
+            warnings.simplefilter("ignore")
+            with PillowImage.open(path, formats=FORMATS) as opened:
+                if opened.width * opened.height > PIXELS_LIMIT:
+                    raise BadPicture(f"{_size(opened)} is over {PIXELS_LIMIT} pixels")
+                if min(opened.size) < LEAST_SIDE_PX:
+                    raise BadPicture(f"{_size(opened)} is too small to judge")
+                pixels = np.asarray(_plain(ImageOps.exif_transpose(opened)), np.uint8)
     except FileNotFoundError as error:
         raise BadPicture("no such file") from error
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        PillowImage.DecompressionBombError,
-    ) as error:
+    except UnidentifiedImageError as error:
+        raise BadPicture(f"none of {', '.join(FORMATS)}") from error
+    except PillowImage.DecompressionBombError as error:
+        raise BadPicture(f"over {PIXELS_LIMIT} pixels: {error}") from error
+    except (OSError, SyntaxError, ValueError, TypeError, OverflowError, struct.error) as error:
+        if isinstance(error, BadPicture):
+            raise
         raise BadPicture(f"not a whole picture: {error}") from error
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
+def _size(opened: PillowImage.Image) -> str:
+    return f"{opened.width}×{opened.height}"
+
+
+def _plain(upright: PillowImage.Image) -> PillowImage.Image:
+    """Return three channels of eight bits, whatever the picture is made of."""
+    if upright.mode.startswith(("I", "F")):
+        return _eight_bits(upright).convert("RGB")
+    if upright.has_transparency_data:
+        ground = PillowImage.new("RGBA", upright.size, (PAD_GREY, PAD_GREY, PAD_GREY, 255))
+        return PillowImage.alpha_composite(ground, upright.convert("RGBA")).convert("RGB")
+    return upright.convert("RGB")
+
+
 def _eight_bits(picture: PillowImage.Image) -> PillowImage.Image:
-    """Return a 16-bit or float picture stretched to 0..255."""
-    values = np.asarray(picture, np.float64)
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) * (255.0 / max(high - low, 1e-9))
-    return PillowImage.fromarray(scaled.astype(np.uint8))
+    """Return a 16-bit or float picture stretched to 0..255; what is no number is black."""
+    values = np.asarray(picture, np.float32)
+    known = np.isfinite(values)
+    if not known.any():
+        raise BadPicture("no pixel is a number")
+    low, high = float(values[known].min()), float(values[known].max())
+    scaled = np.where(known, values - low, 0.0) * (255.0 / max(high - low, 1e-9))
+    return PillowImage.fromarray(scaled.round().astype(np.uint8))
 
 
 def read_video_frames(path: Path, every_s: float = 1.0, limit: int = 30) -> list[Image]:

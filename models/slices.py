@@ -5,34 +5,61 @@ is left to the neighbour that holds all of it, or to the look at the whole.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from domain.hazard import Detection
-from models.boxes import Image, area_px2, common_px2
+from models.boxes import Image
 from models.detector import Detector
 
-SLICED_FROM_PX = 832
-PIECE_LEAST_PX = 416
-PIECES_ACROSS_LIMIT = 6
-OVERLAP = 0.25
 EDGE_PX = 3.0
 COMMON_LIMIT = 0.6
 """How much of the smaller of two boxes of a label may lie in the other."""
 
 
-def detect_sliced(detector: Detector, image: Image) -> list[Detection]:
-    """Return the boxes of the whole picture and of its pieces, merged, surest first.
-
-    A picture whose long side is under SLICED_FROM_PX is only looked at whole.
+@dataclass(frozen=True, slots=True)
+class SlicePolicy:
+    """A picture whose long side is `from_px` or more is looked at in square pieces of `piece_px`,
+    larger where `across_limit` of them would not reach; neighbours share `overlap` of their side.
     """
+
+    from_px: int = 832
+    piece_px: int = 416
+    across_limit: int = 6
+    overlap: float = 0.25
+
+    def side_px(self, long_px: int) -> int:
+        reach = self.across_limit * (1 - self.overlap) + self.overlap
+        return max(self.piece_px, round(long_px / reach))
+
+
+PLAIN = SlicePolicy()
+
+
+class SlicedDetector:
+    """Any detector, looking at large pictures piece by piece as well."""
+
+    def __init__(self, detector: Detector, policy: SlicePolicy = PLAIN) -> None:
+        self._detector = detector
+        self._policy = policy
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Return the boxes of the whole picture and of its pieces, merged, surest first."""
+        return detect_sliced(self._detector, image, self._policy)
+
+
+def detect_sliced(
+    detector: Detector, image: Image, policy: SlicePolicy = PLAIN
+) -> list[Detection]:
+    """Return the boxes of the whole picture and of its pieces, merged, surest first."""
     found = list(detector.detect(image))
     h, w = image.shape[:2]
-    if max(h, w) < SLICED_FROM_PX:
+    if max(h, w) < policy.from_px:
         return found
-    side = max(PIECE_LEAST_PX, round(max(h, w) / (PIECES_ACROSS_LIMIT * (1 - OVERLAP) + OVERLAP)))
-    for top in _starts(h, side):
-        for left in _starts(w, side):
+    side = policy.side_px(max(h, w))
+    for top in _starts(h, side, policy.overlap):
+        for left in _starts(w, side, policy.overlap):
             piece = np.ascontiguousarray(image[top : top + side, left : left + side])
             for box in detector.detect(piece):
                 moved = Detection(
@@ -48,11 +75,11 @@ def detect_sliced(detector: Detector, image: Image) -> list[Detection]:
     return merged(found)
 
 
-def _starts(length: int, side: int) -> list[int]:
-    """Return where pieces begin so that neighbours share OVERLAP and the last ends at the edge."""
+def _starts(length: int, side: int, overlap: float) -> list[int]:
+    """Return where pieces begin: neighbours share `overlap`, the last ends at the edge."""
     if length <= side:
         return [0]
-    count = 1 + int(np.ceil((length - side) / (side * (1 - OVERLAP))))
+    count = 1 + int(np.ceil((length - side) / (side * (1 - overlap))))
     return [round(i * (length - side) / (count - 1)) for i in range(count)]
 
 
@@ -69,13 +96,16 @@ def _is_cut(box: Detection, piece: tuple[int, int, int, int], size: tuple[int, i
 
 def merged(boxes: Sequence[Detection]) -> list[Detection]:
     """Return the boxes without those that lie in a surer one of their label, surest first."""
-    kept: list[Detection] = []
-    for box in sorted(boxes, key=lambda b: -b.score):
-        if not any(b.label == box.label and _common(b, box) > COMMON_LIMIT for b in kept):
-            kept.append(box)
-    return kept
-
-
-def _common(a: Detection, b: Detection) -> float:
-    """Return the share of the smaller box that lies in the other."""
-    return common_px2(a, b) / max(min(area_px2(a), area_px2(b)), 1e-9)
+    order = sorted(boxes, key=lambda b: -b.score)
+    corners = np.array([(b.x0_px, b.y0_px, b.x1_px, b.y1_px) for b in order]).reshape(-1, 4)
+    labels = np.array([b.label for b in order])
+    area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
+    free = np.ones(len(order), bool)
+    for i in range(len(order)):
+        if free[i]:
+            low = np.maximum(corners[i, :2], corners[i + 1 :, :2])
+            high = np.minimum(corners[i, 2:], corners[i + 1 :, 2:])
+            common = np.prod(np.maximum(high - low, 0), axis=1)
+            smaller = np.maximum(np.minimum(area[i], area[i + 1 :]), 1e-9)
+            free[i + 1 :] &= (common <= COMMON_LIMIT * smaller) | (labels[i + 1 :] != labels[i])
+    return [box for box, kept in zip(order, free, strict=True) if kept]

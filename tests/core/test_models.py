@@ -1,12 +1,16 @@
 """The weights that ship, what they refuse, and what `gridwing models` prints."""
 
+import io
 import json
+import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from domain.hazard import Detection, HazardKind
@@ -105,6 +109,47 @@ def bad_files(tmp_path: Path) -> dict[str, Path]:
     PillowImage.new("1", (30_000, 30_000)).save(paths["bomb"])
     paths["absent"] = tmp_path / "absent.jpg"
     return paths
+
+
+def test_what_a_picture_may_be_made_of(tmp_path: Path) -> None:
+    colours = PillowImage.fromarray(np.full((40, 60, 3), (200, 30, 30), np.uint8))
+    colours.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    colours.convert("P").save(tmp_path / "palette.png")
+    colours.save(tmp_path / "two.mpo", save_all=True, append_images=[colours])
+    for name in ("cmyk.jpg", "palette.png", "two.mpo"):
+        assert np.abs(read_picture(tmp_path / name)[20, 30].astype(int) - (30, 30, 200)).max() < 40
+    clear = colours.convert("RGBA")
+    clear.putalpha(0)
+    clear.save(tmp_path / "clear.png")
+    assert (read_picture(tmp_path / "clear.png") == 114).all()
+    values = np.linspace(-1, 1, 2400, dtype=np.float32).reshape(40, 60)
+    values[0, 0] = np.nan
+    PillowImage.fromarray(values).save(tmp_path / "heights.tif")
+    assert read_picture(tmp_path / "heights.tif").max() == 255
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"]),
+    at=st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), min_size=1, max_size=6),
+    cut=st.integers(0, 2000),
+)
+def test_a_spoilt_file_is_read_or_refused(kind: str, at: list[tuple[int, int]], cut: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 30, 3), np.uint8)
+    sink = io.BytesIO()
+    PillowImage.fromarray(pixels).save(sink, kind)
+    content = bytearray(sink.getvalue())
+    for place, value in at:
+        content[place % len(content)] = value
+    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+        file.write(content[: len(content) - cut % (len(content) // 2)])
+        file.flush()
+        try:
+            image = read_picture(Path(file.name))
+        except BadPicture:
+            return
+    assert image.dtype == np.uint8
+    assert image.shape[2:] == (3,)
 
 
 @pytest.mark.parametrize("name", ["truncated", "empty", "text", "tiny", "bomb", "absent"])
