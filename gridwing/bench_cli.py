@@ -124,3 +124,33 @@ def patrol(
     click.echo(json.dumps(told) if as_json else json.dumps(told, indent=2, ensure_ascii=False))
     if any(row["violations"] for row in told.get("fleet", ())):
         raise SystemExit(1)
+
+
+@bench.command()
+@click.option(
+    "--only", multiple=True, type=click.Choice(("backends", "stages", "idle", "hazards")),
+    help="Measure only these; may be given again.",
+)  # fmt: skip
+@click.option("--rounds", type=click.IntRange(3, 10_000), default=40, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def vision(only: tuple[str, ...], rounds: int, as_json: bool) -> None:
+    """Detectors in use on each backend beside a matrix product, and a frame's way to a hazard.
+
+    CPU time on one thread, medians of interleaved rounds; frame_to_hazard_s is wall time.
+    """
+    import os
+
+    from gridwing.vision_bench import run
+    from models.catalogue import WeightsError
+    from runtime.settings import Settings
+
+    try:
+        settings = Settings.from_environment(os.environ)
+        told = run(
+            only, settings.models_dir, settings.ultralytics_python, rounds,
+            lambda line: click.echo(line, err=True),
+        )  # fmt: skip
+    except (ValueError, WeightsError) as error:
+        fail(str(error))
+        return
+    click.echo(json.dumps(told) if as_json else json.dumps(told, indent=2))

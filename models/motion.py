@@ -5,17 +5,25 @@ mean. Where nothing moved no detector runs. Values as in Frigate's motion settin
 (docs.frigate.video/configuration/motion_detection): threshold 30, mean of 1 %, area of 10 cells.
 """
 
+import io
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from models.boxes import Image
 
 Grey = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels."""
+PIXELS_LIMIT = 40_000_000
+REDUCED = (
+    (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+    (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+    (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,24 @@ def small_grey(image: Image, rows: int) -> Grey:
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
     return np.asarray(cv2.blur(grey, (3, 3)), np.uint8)
+
+
+def small_of_jpeg(jpeg: bytes, rows: int) -> tuple[Grey, tuple[int, int]] | None:
+    """Return a JPEG as `small_grey` gives it, and its (height, width); None when it is none.
+
+    JPEG is decoded at a half, a quarter or an eighth of its size where that leaves enough rows,
+    which costs a small part of decoding the whole. Its size is read before anything is decoded.
+    """
+    try:
+        with PillowImage.open(io.BytesIO(jpeg), formats=["JPEG"]) as opened:
+            w, h = opened.size
+    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError):
+        return None
+    if w * h > PIXELS_LIMIT:
+        return None
+    how = next((flag for part, flag in REDUCED if h // part >= rows), cv2.IMREAD_GRAYSCALE)
+    grey = cv2.imdecode(np.frombuffer(jpeg, np.uint8), how)
+    return None if grey is None else (small_grey(np.asarray(grey, np.uint8), rows), (h, w))
 
 
 def _regions(mask: Grey, size_px: tuple[int, ...], policy: MotionPolicy) -> tuple[Box, ...]:

@@ -34,14 +34,15 @@ class UltralyticsFailed(RuntimeError):
 
 
 class UltralyticsProcess:
-    """One process for one `.pt` file; `classes` are as the file names them."""
+    """One process for one `.pt` file. `classes` are as the file names them; `cpu_s` is what the
+    last look took of the processor."""
 
     def __init__(self, weights: Path, python: str) -> None:
         """Start it and wait for it. Raises UltralyticsFailed."""
         if not weights.is_file():
             raise UltralyticsFailed(f"{weights} is not there")
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the process has ended)
-        self._buffer = b""
+        self._buffer, self.cpu_s = b"", 0.0
         try:
             self._process = subprocess.Popen(
                 [python, str(WORKER), str(weights.resolve())],
@@ -56,7 +57,7 @@ class UltralyticsProcess:
             raise UltralyticsFailed(f"{python} cannot be started: {error}") from error
         self._end = weakref.finalize(self, _end, self._process, self._said)
         try:
-            self.classes = tuple(map(str, self._answer(START_LIMIT_S, "classes")))
+            self.classes = tuple(map(str, self._answer(START_LIMIT_S, "classes")["classes"]))
         except UltralyticsFailed:
             self.close()
             raise
@@ -70,11 +71,13 @@ class UltralyticsProcess:
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise UltralyticsFailed(self._last_words("has ended")) from error
-        boxes: Sequence[Sequence[float]] = self._answer(LOOK_LIMIT_S, "boxes")
+        told = self._answer(LOOK_LIMIT_S, "boxes")
+        self.cpu_s = float(told["cpu_s"])
+        boxes: Sequence[Sequence[float]] = told["boxes"]
         return boxes
 
     def _answer(self, limit_s: float, wanted: str) -> Any:
-        """Return what the next line tells. Nothing is left running after a failure."""
+        """Return the next answer, in which `wanted` is told. A process that fails is ended."""
         assert self._process.stdout is not None
         pipe, until = self._process.stdout.fileno(), time.monotonic() + limit_s
         while b"\n" not in self._buffer:
@@ -90,7 +93,7 @@ class UltralyticsProcess:
         told = json.loads(line)
         if wanted not in told:
             raise UltralyticsFailed(f"Ultralytics: {told.get('error', 'an answer of no form')}")
-        return told[wanted]
+        return told
 
     def _last_words(self, what: str) -> str:
         size = self._said.seek(0, os.SEEK_END)

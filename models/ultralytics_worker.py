@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import sys
+import time
 from typing import Any, BinaryIO
 
 LEAST = 0.01
@@ -30,7 +31,9 @@ def main(weights: str) -> None:
     names = [model.names[i] for i in range(len(model.names))]
     _tell(answers, {"classes": names})
     while picture := _picture(sys.stdin.buffer):
-        _tell(answers, {"boxes": _look(model, *picture)})
+        began = time.process_time()
+        boxes = _look(model, *picture)
+        _tell(answers, {"boxes": boxes, "cpu_s": time.process_time() - began})
 
 
 def _picture(source: BinaryIO) -> tuple[int, int, bytes] | None:

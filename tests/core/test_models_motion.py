@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from models.boxes import Image
-from models.motion import MotionGate, MotionPolicy, ground_motion, in_pixels, small_grey
+from models.motion import (
+    MotionGate,
+    MotionPolicy,
+    ground_motion,
+    in_pixels,
+    small_grey,
+    small_of_jpeg,
+)
 
 H, W = 720, 1280
 
@@ -77,6 +84,23 @@ def test_dusk_falling_slowly_is_no_motion() -> None:
     gate = MotionGate(MotionPolicy())
     for i in range(400):
         assert gate.regions(_bytes(cv2.convertScaleAbs(_street(), alpha=1 - i / 1000))) == ()
+
+
+def test_a_jpeg_is_made_small_without_decoding_all_of_it(gate: MotionGate) -> None:
+    image = _scene()
+    image[300:380, 500:600] = (10, 250, 250)
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    made = small_of_jpeg(jpeg, 120)
+    assert made is not None
+    small, size_px = made
+    assert size_px == (H, W)
+    whole = small_grey(image, 120)
+    assert small.shape == whole.shape
+    assert np.abs(small.astype(int) - whole.astype(int)).max() < 30
+    x0, y0, x1, y1 = gate.regions_of(small, size_px)[0]
+    assert (x0 <= 500, x1 >= 600, y0 <= 300, y1 >= 380) == (True,) * 4
+    assert small_of_jpeg(b"no picture", 120) is None
+    assert small_of_jpeg(jpeg[:200], 120) is None
 
 
 def test_a_stream_that_changes_its_size_begins_anew(gate: MotionGate) -> None:
