@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from gridwing.models_compare_cli import compare
+from gridwing.models_export_cli import export
 from gridwing.models_measure_cli import measure
 from models.catalogue import TASKS, Card, Catalogue, WeightsError, whole
 from models.runners import BACKENDS
@@ -26,6 +28,8 @@ def models_group() -> None:
 
 
 models_group.add_command(measure)
+models_group.add_command(compare)
+models_group.add_command(export)
 
 
 def settings_now() -> Settings:

@@ -9,7 +9,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gridwing.models_cli import models_group
-from models.catalogue import HAZARDS, THINGS, Catalogue, WeightsError, card_text, digest, whole
+from models.catalogue import (
+    HAZARDS,
+    THINGS,
+    Catalogue,
+    WeightsError,
+    card_text,
+    digest,
+    read_card,
+    whole,
+)
 from models.heads import open_detector
 from models.runners import BACKENDS
 from runtime.settings import VISION_BACKENDS
@@ -128,6 +137,48 @@ def test_a_models_life_on_the_command_line(
     assert HAZARDS in _asked(monkeypatch, own, "rollback").output
     listed = json.loads(_asked(monkeypatch, own, "list", "--json").stdout)
     assert {r["model"]: r["promoted"] for r in listed}[HAZARDS]
+
+
+def _labelled(folder: Path) -> Path:
+    """Return a YOLO folder of one picture: red in the upper left cell, blue in the lower right."""
+    image = np.full((96, 128, 3), 60, np.uint8)
+    image[:32, :32], image[-32:, -32:] = (0, 0, 255), (255, 0, 0)
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    cv2.imwrite(str(folder / "images" / "one.png"), image)
+    (folder / "labels" / "one.txt").write_text(
+        f"0 0.125 {1 / 6} 0.25 {1 / 3}\n2 0.875 {5 / 6} 0.25 {1 / 3}\n"
+    )
+    (folder / "classes.txt").write_text("\n".join(COLOURS))
+    return folder
+
+
+def test_two_models_are_compared_on_the_same_pictures(
+    tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_tiny_yolo(tmp_path / "other.onnx")
+    names = ["red", "blue", "green"]
+    head = "".join(f"{k} = {json.dumps(v)}\n" for k, v in CARD.items())
+    parts = {"thresholds": dict.fromkeys(names, 0.5)}
+    catalogue.add(other, card_text(head, digest(other), names, parts))
+    assert catalogue.own is not None
+    folder = _labelled(tmp_path / "labelled")
+    done = _asked(monkeypatch, catalogue.own, "compare", "mine", "other", str(folder), "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["a"]["map50"] == 1.0
+    assert told["gained"] == {"red": 0.0, "green": None, "blue": -1.0}
+    text = _asked(monkeypatch, catalogue.own, "compare", "mine", "other", str(folder))
+    assert "-1.000" in text.stdout
+
+
+def test_a_model_is_handed_on_with_its_card_and_licence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = _asked(monkeypatch, tmp_path / "own", "export", THINGS, "--out", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert whole(read_card(tmp_path / "out" / f"{THINGS}.toml"))
+    assert (tmp_path / "out" / "LICENSE-human-models.txt").is_file()
 
 
 def test_a_file_that_is_no_network_is_not_taken_up(
