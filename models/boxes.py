@@ -15,22 +15,11 @@ def letterboxed(image: Image, width_px: int, height_px: int) -> tuple[Image, flo
     h, w = image.shape[:2]
     gain = min(width_px / w, height_px / h)
     size = (max(1, round(w * gain)), max(1, round(h * gain)))
+    how = cv2.INTER_AREA if gain < 1 else cv2.INTER_LINEAR
     left, top = (width_px - size[0]) // 2, (height_px - size[1]) // 2
     canvas = np.full((height_px, width_px, 3), PAD_GREY, np.uint8)
-    canvas[top : top + size[1], left : left + size[0]] = _fitted(image, size)
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=how)
     return canvas, gain, left, top
-
-
-def _fitted(image: Image, size: tuple[int, int]) -> Image:
-    """Return the picture in another size: halved by means of 2 × 2 while it can be, then linear.
-
-    Nothing small falls between the pixels looked at, as by means of the whole area, in half the
-    time.
-    """
-    while image.shape[1] >= 2 * size[0] and image.shape[0] >= 2 * size[1]:
-        half = (image.shape[1] // 2, image.shape[0] // 2)
-        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def checked(image: Image) -> Image:
