@@ -26,6 +26,8 @@ def main(weights: str) -> None:
         _tell(answers, {"error": f"{error}; the extra `train` has it"})
         return
     torch.set_num_threads(1)
+    if weights.endswith(".onnx"):
+        _one_thread()
     # What a spoilt file raises here ends the process; its last words are told.
     model = YOLO(weights, task="detect")
     names = [model.names[i] for i in range(len(model.names))]
@@ -34,6 +36,20 @@ def main(weights: str) -> None:
         began = time.process_time()
         boxes = _look(model, *picture)
         _tell(answers, {"boxes": boxes, "cpu_s": time.process_time() - began})
+
+
+def _one_thread() -> None:
+    """Let ONNX Runtime take one thread, too: Ultralytics leaves it its own choice, and threads that
+    wait for each other take a core each."""
+    import onnxruntime  # noqa: PLC0415
+
+    create, one = onnxruntime.InferenceSession, onnxruntime.SessionOptions()
+    one.intra_op_num_threads = 1
+
+    def session(path: str, options: Any = None, **more: Any) -> Any:
+        return create(path, options or one, **more)
+
+    onnxruntime.InferenceSession = session
 
 
 def _picture(source: BinaryIO) -> tuple[int, int, bytes] | None:
