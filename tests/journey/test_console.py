@@ -17,6 +17,8 @@ from gridwing.needs import find_chromium
 ROOT = Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "docs" / "screens"
 START_S, STOP_S = 120.0, 60.0
+WAIT_MS = 30_000
+"""No journey is a timed test: a busy machine may be slow to sign a second page in."""
 INCIDENT_MS = 150_000
 
 
@@ -53,6 +55,7 @@ def browser() -> Iterator[Browser]:
     program = find_chromium()
     if program is None:
         pytest.skip("no Chromium: make test installs it")
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         opened = playwright.chromium.launch(executable_path=str(program), args=flags)
