@@ -8,7 +8,7 @@ false where it was dismissed or closed as a false alarm or unfounded, else unjud
 import json
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,18 +24,19 @@ from domain.events import IncidentClosed, IncidentDismissed, IncidentReported
 from domain.hazard import Detection, HazardKind
 from domain.incident import CloseOutcome
 from domain.observation import FramePose
-from domain.sight import SightRule
+from domain.sight import CameraCalibrated, SightRule
 from geo.frames import LocalFrame
-from gridwing.eyes import hazard_card, watch_policy
 from runtime.ledger import Entry
+from services.ingest.sight.calibrated import Calibrated, calibrated
 from services.ingest.sight.dry_run import SeenThen, WouldRaise, dry_run
 from services.ingest.sight.scene import Scene
+from services.ingest.watch import WatchPolicy
 
 RECORD_LIMIT_BYTES = 64 * 1024 * 1024
 CUT = (McapError, EOFError, struct.error, ValueError, ZstdError)
 SUFFIXES = ("*.det.mcap", "*.cam.mcap", "*.det.mcap.part", "*.cam.mcap.part")
 NEAR_M, NEAR_S = 40.0, 1800.0
-OF_INCIDENTS = (IncidentReported, IncidentClosed, IncidentDismissed)
+OF_THE_PAST = (IncidentReported, IncidentClosed, IncidentDismissed, CameraCalibrated)
 CONFIRMED = frozenset({CloseOutcome.HANDLED, CloseOutcome.HANDED_OVER})
 
 
@@ -110,19 +111,43 @@ def ended(entries: Iterable[Entry], district: District) -> list[Ended]:
     return list(found.values())
 
 
+def by_control_points(entries: Iterable[Entry], district: District) -> dict[str, Calibrated]:
+    """Return the cameras that go by control points, by those told last.
+
+    Raises BadCalibration where some were kept that fit no plane.
+    """
+    told = {e.event.device_sn: e.event for e in entries if isinstance(e.event, CameraCalibrated)}
+    return {
+        camera.sn: calibrated(camera, told[camera.sn].points)
+        for camera in district.cameras
+        if camera.sn in told and told[camera.sn].points
+    }
+
+
 def judged(
     frames: Sequence[SeenThen],
     rules: Sequence[SightRule],
     district: District,
+    policy: WatchPolicy,
+    by_points: Mapping[str, Calibrated],
     incidents: Sequence[Ended],
     since: datetime,
     until: datetime,
 ) -> Verdicts:
-    """Put `rules` to frames and hold what they raise against what became of it then."""
-    policy = watch_policy(hazard_card(None))
-    scene = Scene.of(district)
+    """Put `rules` to frames and hold what they raise against what became of it then.
+
+    `policy` is that of the model in use, `by_points` the cameras' control points as they are now.
+    """
+    scene, eye = Scene.of(district), policy.eye
     raised = dry_run(
-        frames, rules, scene, policy.sighting, policy.ballot, policy.view_limit_m, {}
+        frames,
+        rules,
+        scene,
+        eye.sighting,
+        eye.follow,
+        policy.ballot,
+        policy.view_limit_m,
+        by_points,
     )
     verdicts, met = [], set[str]()
     for one in raised:

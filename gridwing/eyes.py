@@ -7,6 +7,7 @@ from models.catalogue import THINGS, Card, Catalogue, card
 from models.heads import open_detector
 from models.privacy import FaceBlur, PictureBlur
 from models.runners import ORT
+from services.ingest.sight.device_eye import EyePolicy
 from services.ingest.sight.sightings import SightingPolicy
 from services.ingest.watch import Eyes, WatchPolicy
 
@@ -30,4 +31,4 @@ def load_blur(threads: int = 1) -> PictureBlur:
 
 
 def watch_policy(hazards: Card) -> WatchPolicy:
-    return WatchPolicy(SightingPolicy(min_score=hazards.thresholds))
+    return WatchPolicy(EyePolicy(SightingPolicy(min_score=hazards.thresholds)))

@@ -177,7 +177,6 @@ async def watch(settings: Settings) -> None:
             recorder.recover()
 
             def record(frame: Frame, image: Image, boxes: Sequence[Detection]) -> None:
-                FRAMES.labels("seen").inc()
                 recorder.take(frame, image, boxes, on.clock.wall_s())
 
             watching.record = record

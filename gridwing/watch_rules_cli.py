@@ -13,9 +13,11 @@ from domain.codec import to_plain
 from domain.district import District
 from domain.sight import SightRule
 from gridwing.cli import fail
-from gridwing.dry_run import OF_INCIDENTS, Ended, ended, judged, recorded, summary
+from gridwing.dry_run import OF_THE_PAST, by_control_points, ended, judged, recorded, summary
+from gridwing.eyes import hazard_card, watch_policy
 from gridwing.parts_cli import settings
 from gridwing.past_cli import instant
+from models.catalogue import WeightsError
 from runtime.database import open_pool
 from runtime.ledger import Entry, PostgresLedger
 from runtime.registry import load
@@ -70,15 +72,21 @@ def dry_run(
     """
     rules = changed(load_rules(), {rule.code: rule for rule in _read(file)})
     try:
-        district, incidents = asyncio.run(_past())
-    except (ValueError, OSError, psycopg.Error) as error:
+        policy = watch_policy(hazard_card(settings().models_dir))
+        district, entries = asyncio.run(_past())
+        by_points = by_control_points(entries, district)
+    except (ValueError, OSError, WeightsError, psycopg.Error) as error:
         fail(str(error))
         return
+    incidents = ended(entries, district)
     folder = recordings or settings().data_dir / "recordings"
     frames = recorded(folder, since, until)
     if not frames:
         fail(f"{folder} holds no frame between these times")
-    told = summary(judged(frames, rules, district, incidents, since, until))
+    verdicts = judged(
+        frames, rules, district, policy, by_points, incidents, since, until
+    )
+    told = summary(verdicts)
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False, indent=1))
         return
@@ -98,13 +106,13 @@ def _read(file: Path) -> tuple[SightRule, ...]:
         raise AssertionError from error
 
 
-async def _past() -> tuple[District, Sequence[Ended]]:
+async def _past() -> tuple[District, Sequence[Entry]]:
     url = required(settings().database_url, "DATABASE_URL")
     async with open_pool(url, 1) as pool:
         district, ledger = await load(pool), PostgresLedger(pool)
         told: list[Entry] = []
         position = 0
         while page := await ledger.read(position, READ_LIMIT):
-            told += [entry for entry in page if isinstance(entry.event, OF_INCIDENTS)]
+            told += [entry for entry in page if isinstance(entry.event, OF_THE_PAST)]
             position = page[-1].position
-        return district, ended(told, district)
+        return district, told

@@ -53,25 +53,38 @@ def detect_sliced(
     detector: Detector, image: Image, policy: SlicePolicy = PLAIN
 ) -> list[Detection]:
     """Return the boxes of the whole picture and of its pieces, merged, surest first."""
-    found = list(detector.detect(image))
     h, w = image.shape[:2]
     if max(h, w) < policy.from_px:
-        return found
+        return list(detector.detect(image))
     side = policy.side_px(max(h, w))
-    for top in _starts(h, side, policy.overlap):
-        for left in _starts(w, side, policy.overlap):
-            piece = np.ascontiguousarray(image[top : top + side, left : left + side])
-            for box in detector.detect(piece):
-                moved = Detection(
-                    box.label,
-                    box.score,
-                    box.x0_px + left,
-                    box.y0_px + top,
-                    box.x1_px + left,
-                    box.y1_px + top,
-                )
-                if not _is_cut(moved, (left, top, left + side, top + side), (w, h)):
-                    found.append(moved)
+    pieces = [
+        (left, top, left + side, top + side)
+        for top in _starts(h, side, policy.overlap)
+        for left in _starts(w, side, policy.overlap)
+    ]
+    return detect_pieces(detector, image, pieces)
+
+
+def detect_pieces(
+    detector: Detector, image: Image, pieces: Sequence[tuple[int, int, int, int]]
+) -> list[Detection]:
+    """Return the boxes of the whole picture and of pieces (left, top, right, bottom) of it."""
+    found = list(detector.detect(image))
+    if not pieces:
+        return found
+    h, w = image.shape[:2]
+    for left, top, right, bottom in pieces:
+        for box in detector.detect(np.ascontiguousarray(image[top:bottom, left:right])):
+            moved = Detection(
+                box.label,
+                box.score,
+                box.x0_px + left,
+                box.y0_px + top,
+                box.x1_px + left,
+                box.y1_px + top,
+            )
+            if not _is_cut(moved, (left, top, right, bottom), (w, h)):
+                found.append(moved)
     return merged(found)
 
 

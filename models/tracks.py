@@ -25,8 +25,9 @@ class TrackPolicy:
     """Lengths are shares of a box's size (the root of its area): a far car is as quick as a near.
 
     A track is told from `hits` boxes on, kept `lost_s` after its last box, and only `tentative_s`
-    before it is told; unsure boxes carry on what was seen within `fresh_s`. Of more than
-    `tracks_limit` those seen last are kept.
+    before it is told; unsure boxes carry on what was seen within `fresh_s`. What stood still, no
+    quicker than `rest_speed` sizes a second or seen once, is kept `rest_s`, and after the other
+    times met again only where it stood. Of more than `tracks_limit` those seen last are kept.
     """
 
     sure: float = 0.4
@@ -40,6 +41,9 @@ class TrackPolicy:
     first_speed: float = 1.5
     measured: float = 0.06
     growth_limit: float = 1.0
+    rest_s: float = 0.0
+    rest_speed: float = 0.2
+    rest_cost_limit: float = 0.5
     tracks_limit: int = 256
 
 
@@ -95,13 +99,17 @@ def followed(
     kept = [t for t in before.every if _kept(t, at, policy)]
     there = _moved_on(kept, step_s, policy, moved)
     free = set(range(len(there)))
+    there += [_stopped(t, policy) for t in before.every if _rests(t, at, policy)]
+    resting = set(range(len(kept), len(there)))
     chosen: dict[int, Detection] = {}
     sure = [box for box in boxes if box.score >= policy.sure]
     unsure = [box for box in boxes if box.score < policy.sure]
     left = _paired(there, free, sure, chosen, policy.cost_limit, policy)
     # What has not been there for longer must not come back from an unsure box.
     fresh = {i for i in free if (at - there[i].last_at).total_seconds() <= policy.fresh_s}
-    _paired(there, fresh, unsure, chosen, policy.unsure_cost_limit, policy)
+    unsure = _paired(there, fresh, unsure, chosen, policy.unsure_cost_limit, policy)
+    left = _paired(there, resting, [*left, *unsure], chosen, policy.rest_cost_limit, policy)
+    left = [box for box in left if box.score >= policy.sure]
     every = _met(there, chosen, at, policy)
     numbers = range(before.next_id, before.next_id + len(left))
     every += [_begun(n, box, at, policy) for n, box in zip(numbers, left, strict=True)]
@@ -114,6 +122,20 @@ def followed(
 def _kept(track: Track, at: datetime, policy: TrackPolicy) -> bool:
     limit_s = policy.lost_s if track.hits >= policy.hits else policy.tentative_s
     return (at - track.last_at).total_seconds() <= limit_s
+
+
+def _rests(track: Track, at: datetime, policy: TrackPolicy) -> bool:
+    """Tell whether a track that is no longer kept may be met again where it stood."""
+    if _kept(track, at, policy) or (at - track.last_at).total_seconds() > policy.rest_s:
+        return False
+    size = float(np.sqrt(track.mean[2, 0] * track.mean[3, 0]))
+    return track.hits == 1 or float(np.hypot(*track.mean[:2, 1])) <= policy.rest_speed * size
+
+
+def _stopped(track: Track, policy: TrackPolicy) -> Track:
+    """Return the track as it was last seen, its speed nought."""
+    begun = _begun(track.track_id, track.box, track.last_at, policy)
+    return replace(track, mean=begun.mean, spread=begun.spread)
 
 
 def _paired(

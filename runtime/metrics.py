@@ -16,6 +16,12 @@ FRAMES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+LOOKS = Counter(
+    "gridwing_watch_looks", "Frames put to the detector by why", ["why"], registry=REGISTRY
+)
+CROPS = Counter(
+    "gridwing_watch_crops", "Pieces of frames looked at beside the whole", registry=REGISTRY
+)
 MAVLINK_MESSAGES = Counter(
     "gridwing_mavlink_messages",
     "MAVLink messages by what became of them",

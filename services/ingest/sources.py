@@ -19,6 +19,7 @@ from domain.device import Camera
 from domain.observation import Frame
 from runtime.bus import Bus
 from runtime.clock import Clock
+from runtime.metrics import FRAMES
 from runtime.topics import FRAME_FILTER
 from services.ingest.frames import JPEG_LIMIT_BYTES, JPEG_START, decode_frame
 from services.ingest.multipart import NotMultipart, PictureParts
@@ -65,6 +66,7 @@ class FrameInbox:
         if len(waiting) >= (1 if frame.pose is None else FLOWN_LIMIT):
             waiting.popleft()
             self.dropped += 1
+            FRAMES.labels("dropped").inc()
         waiting.append(frame)
         self._ready.set()
 

@@ -1,8 +1,8 @@
-"""watch: frames → detections → sightings → votes → hazards, looks judged, ground covered.
+"""watch: frames → gate → detections → tracks → sightings → votes → hazards; looks, ground covered.
 
-Frames come in newest-first per device; each is decoded, detected and judged before the next is
-taken. What it concludes goes to the ledger in one transaction; pictures are blurred before they
-are kept and are on disk before the event that names them commits.
+Frames come in newest-first per device; each is passed over by the gate, or decoded, detected and
+judged, before the next is taken. What it concludes goes to the ledger in one transaction; pictures
+are blurred before they are kept and are on disk before the event that names them commits.
 """
 
 import asyncio
@@ -13,9 +13,7 @@ from datetime import datetime
 from math import radians, tan
 
 import cv2
-import numpy as np
 import structlog
-from shapely import Polygon, prepare
 
 from domain.district import District
 from domain.events import (
@@ -30,10 +28,9 @@ from domain.events import (
 )
 from domain.hazard import Detection, Hazard
 from domain.ids import derive
-from domain.observation import Frame, FramePose
+from domain.observation import Frame
 from domain.sight import CameraCalibrated, SightRule, SightRuleChanged
-from geo.homography import BadCalibration, GroundPlane, fit_ground
-from geo.locate import footprint as ground_footprint
+from geo.homography import BadCalibration
 from models.boxes import Image
 from models.detector import Detector
 from models.privacy import BlurFailed
@@ -41,27 +38,27 @@ from runtime.clock import Clock
 from runtime.database import going_on
 from runtime.evidence import EvidenceStore
 from runtime.ledger import Entry, Ledger, VersionConflict
+from runtime.metrics import CROPS, FRAMES, LOOKS
 from services.ingest.sight.ballot import Active, Ballot, BallotPolicy
+from services.ingest.sight.calibrated import Calibrated, calibrated
 from services.ingest.sight.camera_health import (
     COMPONENT,
     LEVELS,
     CameraFault,
     CameraHealth,
-    Glance,
     HealthPolicy,
-    glance,
 )
+from services.ingest.sight.device_eye import Asked, DeviceEye, EyePolicy, Seen, Unseen
 from services.ingest.sight.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
 from services.ingest.sight.rules import changed
 from services.ingest.sight.scene import Scene, camera_pose
-from services.ingest.sight.sightings import Sighting, SightingPolicy, sightings
 from services.ingest.sight.votes import Candidate
 from services.ingest.sources import FrameInbox, Pace
 
 log = structlog.get_logger(__name__)
 
 ACTOR = "watch"
-PIXELS_LIMIT = 40_000_000
+DEVICES_LIMIT = 2000
 READ_LIMIT = 500
 OFFLINE_WALL_S = 20.0
 TEND_EVERY_S, TEND_EVERY_WALL_S = 2.0, 0.3
@@ -74,26 +71,12 @@ class WatchPolicy:
     """A cell counts as seen when one flight's frames covered `cell_share` of it; a frame shows
     nothing farther from its lens than `view_limit_m`."""
 
-    sighting: SightingPolicy
+    eye: EyePolicy
     ballot: BallotPolicy = field(default_factory=BallotPolicy)
     look: LookPolicy = field(default_factory=LookPolicy)
     health: HealthPolicy = field(default_factory=HealthPolicy)
     cell_share: float = 0.9
     view_limit_m: float = 150.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One frame after detection."""
-
-    frame: Frame
-    image: Image
-    pose: FramePose
-    ground: Polygon | None
-    detections: tuple[Detection, ...]
-    sightings: tuple[Sighting, ...]
-    completed_wall_s: float
-    glance: Glance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +96,12 @@ class Eyes:
 
 def _unrecorded(frame: Frame, image: Image, boxes: Sequence[Detection]) -> None:
     """Record nothing: what a watch without a recorder does with its frames."""
+
+
+def _identity(candidate: Candidate, sn: str) -> str:
+    """Return the same id whenever the same frames are judged, another for each candidate."""
+    cause = (candidate.kind.value, sn, candidate.born_at.isoformat())
+    return derive("hazard", *cause, *([str(candidate.ordinal)] if candidate.ordinal else []))
 
 
 def _pixels_a_metre(seen: Seen) -> float:
@@ -136,13 +125,14 @@ class Watch:
     covered: dict[str, dict[str, Covered]] = field(default_factory=dict)
     overrides: dict[str, SightRule] = field(default_factory=dict)
     rules: tuple[SightRule, ...] = ()
-    planes: dict[str, GroundPlane] = field(default_factory=dict)
+    calibrated: dict[str, Calibrated] = field(default_factory=dict)
+    devices: dict[str, DeviceEye] = field(default_factory=dict)
     health: dict[str, CameraHealth] = field(default_factory=dict)
     position: int = 0
     frames_seen: int = 0
 
     def __post_init__(self) -> None:
-        self.rules = self.policy.sighting.rules
+        self.rules = self.policy.eye.sighting.rules
         self.ballot = Ballot(self.policy.ballot)
 
     # --- the ledger: what is already known, which looks are wanted -----------------------------
@@ -189,18 +179,18 @@ class Watch:
             self.overrides.pop(event.code, None)
         else:
             self.overrides[event.code] = event.rule
-        self.rules = changed(self.policy.sighting.rules, self.overrides)
+        self.rules = changed(self.policy.eye.sighting.rules, self.overrides)
 
     def _calibrated(self, event: CameraCalibrated) -> None:
         camera = self.scene.cameras.get(event.device_sn)
-        self.planes.pop(event.device_sn, None)
+        self.calibrated.pop(event.device_sn, None)
         if camera is None:
             return
         self._health(event.device_sn).forget_place()
         if not event.points:
             return
         try:
-            self.planes[event.device_sn] = fit_ground(event.points, camera.position)
+            self.calibrated[event.device_sn] = calibrated(camera, event.points)
         except BadCalibration as error:
             log.warning("calibration not used", device=event.device_sn, why=str(error))
 
@@ -211,15 +201,24 @@ class Watch:
     # --- one frame ------------------------------------------------------------------------------
 
     async def see(self, frame: Frame) -> str | None:
-        """Judge one frame. Returns why it was refused, or None."""
+        """Judge one frame, if the gate lets it through. Returns why it was refused, or None."""
         camera = self.scene.cameras.get(frame.device_sn)
         pose = frame.pose if camera is None else camera_pose(camera, frame.at)
         if pose is None:
             return "no pose in the frame and no camera of that name registered"
-        seen = await self.eyes.run(lambda: self._detect(frame, pose))
+        eye, asked, detector = self._eye(frame.device_sn), self._asked(frame), self.eyes.detector
+        seen = await self.eyes.run(
+            lambda: eye.see(frame, pose, asked, detector, self.clock.wall_s)
+        )
+        if seen is Unseen.GATED:
+            FRAMES.labels("gated").inc()
+            return None
         if not isinstance(seen, Seen):
-            return "picture does not decode"
+            return str(seen)
         self.frames_seen += 1
+        FRAMES.labels("seen").inc()
+        LOOKS.labels(seen.look.why.value).inc()
+        CROPS.inc(len(seen.look.crops))
         self.record(frame, seen.image, seen.detections)
         events = self._covering(seen) if frame.pose is not None else []
         events += await self._voting(seen, flying=frame.pose is not None)
@@ -228,30 +227,25 @@ class Watch:
         await self._commit(events)
         return None
 
-    def _detect(self, frame: Frame, pose: FramePose) -> Seen | None:
-        image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if image is None or image.size > 3 * PIXELS_LIMIT:
-            return None
-        pixels = np.asarray(image, np.uint8)
-        size_px = (pixels.shape[1], pixels.shape[0])
-        boxes = tuple(self.eyes.detector.detect(pixels))
-        flying = frame.pose is not None
-        found = sightings(
-            boxes,
-            [r for r in self.rules if r.is_on(frame.at, frame.device_sn, flying)],
-            pose,
-            size_px,
-            self.scene.frame,
-            self.scene.zones,
-            self.policy.sighting,
-            self.planes.get(frame.device_sn),
+    def _asked(self, frame: Frame) -> Asked:
+        sn, flying = frame.device_sn, frame.pose is not None
+        looked_for = flying and any(x.started.drone_sn == sn for x in self.looks.values())
+        return Asked(
+            [r for r in self.rules if r.is_on(frame.at, sn, flying)],
+            self.calibrated.get(sn),
+            looked_for or sn in self.pace.busy,
+            () if flying else self.ballot.places(sn),
         )
-        ground = ground_footprint(pose, *size_px, self.scene.frame)
-        if ground is not None:
-            prepare(ground)
-        wall_s = self.clock.wall_s()
-        glanced = None if flying else glance(pixels)
-        return Seen(frame, pixels, pose, ground, boxes, tuple(found), wall_s, glanced)
+
+    def _eye(self, sn: str) -> DeviceEye:
+        """Return what is kept of a device; of too many that of the one not seen for longest."""
+        eye = self.devices.pop(sn, None)
+        if eye is None:
+            eye = DeviceEye(self.policy.eye, self.scene)
+            if len(self.devices) >= DEVICES_LIMIT:
+                del self.devices[next(iter(self.devices))]
+        self.devices[sn] = eye
+        return eye
 
     # --- hazards --------------------------------------------------------------------------------
 
@@ -274,8 +268,7 @@ class Watch:
     async def _raised(self, candidate: Candidate, seen: Seen) -> tuple[str, Event]:
         hits, best = candidate.hits, candidate.best
         sn = seen.frame.device_sn
-        first_at = hits[0].at
-        hazard_id = derive("hazard", candidate.kind, sn, first_at.isoformat())
+        hazard_id = _identity(candidate, sn)
         near = self.scene.cells.near(best.position, best.ellipse.semi_major_m)
         own = self.scene.cells.at(best.position)
         newest = next(s.sighting for s in reversed(hits) if s.sighting is not None)
@@ -286,7 +279,7 @@ class Watch:
             ellipse=best.ellipse,
             score=max(s.sighting.score for s in hits if s.sighting is not None),
             device_sn=sn,
-            first_seen_at=first_at,
+            first_seen_at=min(candidate.born_at, hits[0].at),
             last_seen_at=hits[-1].at,
             votes=len(hits),
             frames=len(candidate.looks),

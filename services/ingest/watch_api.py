@@ -1,14 +1,15 @@
 """HTTP for what people tell watch: rules, and the control points of fixed cameras."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, with_config
 
 from domain.codec import to_plain
 from domain.place import Position
-from domain.sight import ControlPoint
+from domain.sight import ControlPoint, VoteRule
 from geo.homography import POINTS_LIMIT, GroundPlane
 from runtime.access import Principal, allow
 from runtime.ledger import VersionConflict
@@ -19,11 +20,10 @@ T = TypeVar("T")
 Serial = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-class VoteBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    hits: int = 3
-    share: float = 0.6
-    dwell_s: float = 0.0
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(frozen=True, slots=True)
+class VoteBody(VoteRule):
+    """A vote as it is told: no other field is taken."""
 
 
 class RuleBody(BaseModel):

@@ -12,6 +12,7 @@ from domain.hazard import Detection, HazardKind
 from domain.incident import CloseOutcome
 from domain.observation import Frame
 from gridwing.dry_run import Ended, judged, recorded, summary
+from gridwing.eyes import hazard_card, watch_policy
 from services.ingest.record import CameraRecorder
 from services.ingest.sight.rules import changed, load_rules, read_rules
 from tests.core.patrol_scene import EPOCH, ORIGIN, district
@@ -23,6 +24,7 @@ JPEG = cv2.imencode(".jpg", PICTURE)[1].tobytes()
 FIRE = Detection("fire", 0.9, 300.0, 220.0, 340.0, 260.0)
 FAINT = Detection("smoke", 0.41, 420.0, 230.0, 460.0, 300.0)
 HOUR = timedelta(hours=1)
+POLICY = watch_policy(hazard_card(None))
 
 
 def record(folder: Path, seconds: int) -> None:
@@ -57,13 +59,15 @@ def test_each_hour_has_its_file(tmp_path: Path) -> None:
 def test_rules_are_held_against_what_became_of_it(tmp_path: Path) -> None:
     record(tmp_path, 20)
     frames = recorded(tmp_path, EPOCH, EPOCH + HOUR)
-    raised = judged(frames, load_rules(), HERE, [], EPOCH, EPOCH + HOUR).raised
+    raised = judged(frames, load_rules(), HERE, POLICY, {}, [], EPOCH, EPOCH + HOUR).raised
     ((fire, verdict),) = raised
     assert (fire.rule, verdict) == ("fire", "unjudged")
     place = (fire.sighting.x_m + 5.0, fire.sighting.y_m)
     was = Ended("i1", HazardKind.FIRE, *place, fire.at, CloseOutcome.HANDLED)
     smoke = Ended("i2", HazardKind.SMOKE, 0.0, 30.0, fire.at, CloseOutcome.HANDLED)
-    told = summary(judged(frames, load_rules(), HERE, [was, smoke], EPOCH, EPOCH + HOUR))
+    was_then = [was, smoke]
+    verdicts = judged(frames, load_rules(), HERE, POLICY, {}, was_then, EPOCH, EPOCH + HOUR)
+    told = summary(verdicts)
     assert told["rules"]["fire"] == {"would_raise": 1, "confirmed": 1}
     assert [m["incident_id"] for m in told["missed"]] == ["i2"]
     keener = read_rules(
@@ -72,6 +76,6 @@ def test_rules_are_held_against_what_became_of_it(tmp_path: Path) -> None:
     )
     rules = changed(load_rules(), {r.code: r for r in keener})
     false = replace(was, outcome=CloseOutcome.FALSE_ALARM)
-    told = summary(judged(frames, rules, HERE, [false], EPOCH, EPOCH + HOUR))
+    told = summary(judged(frames, rules, HERE, POLICY, {}, [false], EPOCH, EPOCH + HOUR))
     assert told["rules"]["fire"] == {"would_raise": 1, "false": 1}
     assert told["rules"]["smoke"]["would_raise"] == 1

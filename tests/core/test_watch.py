@@ -19,6 +19,7 @@ from models.boxes import Image
 from runtime.clock import wall_clock
 from runtime.evidence import EvidenceStore
 from runtime.ledger_memory import MemoryLedger
+from services.ingest.sight.device_eye import EyePolicy
 from services.ingest.sight.sightings import SightingPolicy
 from services.ingest.sources import Pace
 from services.ingest.watch import Eyes, Watch, WatchPolicy, make_watch
@@ -43,7 +44,7 @@ def unblurred(image: Image) -> tuple[Image, int]:
 def watching(folder: Path) -> tuple[Watch, MemoryLedger]:
     ledger = MemoryLedger()
     here = replace(district(docks=1), cameras=(CAMERA,))
-    policy = WatchPolicy(SightingPolicy({"fire": 0.5}))
+    policy = WatchPolicy(EyePolicy(SightingPolicy({"fire": 0.5})))
     eyes = Eyes(Seeing(), unblurred)
     evidence = EvidenceStore(folder)
     return make_watch(here, eyes, ledger, evidence, wall_clock(), policy, Pace()), ledger
@@ -97,4 +98,4 @@ async def test_control_points_move_what_a_camera_sees(tmp_path: Path) -> None:
     assert distance_m(found.hazard.position, ground(320.0, float(foot))) < 0.5
     await tell(ledger, "calibration/CAM1", CameraCalibrated("CAM1", ()))
     await watch.catch_up()
-    assert watch.planes == {}
+    assert watch.calibrated == {}

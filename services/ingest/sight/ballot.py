@@ -4,13 +4,13 @@ Watch keeps one for the frames that come, a dry run one for frames that were.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from domain.hazard import HazardKind
+from domain.hazard import Detection, HazardKind
 from domain.sight import SightRule
 from services.ingest.sight.sightings import Sighting
-from services.ingest.sight.votes import Candidate, VotePolicy, stands, tally
+from services.ingest.sight.votes import Candidate, VotePolicy, often, stands, tally
 
 
 @dataclass(slots=True)
@@ -75,11 +75,18 @@ class Ballot:
                 continue
             elif vote is not None and stands(candidate, vote):
                 won.append(candidate)
+            elif vote is not None and not often(candidate, vote):
+                waiting.append(replace(candidate, since=at))
             else:
                 waiting.append(candidate)
         self.candidates[device_sn] = tuple(waiting)
         is_open = any(c.looks[-1].at == at for c in waiting)
         return Outcome(tuple(won), tuple(renewed), is_open)
+
+    def places(self, device_sn: str) -> list[Detection]:
+        """Return the boxes of what a device votes on, each as it was last seen."""
+        last = [c.hits[-1].sighting for c in self.candidates.get(device_sn, ())]
+        return [s.boxes[0] for s in last if s is not None and len(s.boxes) == 1]
 
     def stood(self, active: Active) -> None:
         self.active[active.hazard_id] = active

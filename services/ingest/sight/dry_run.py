@@ -9,9 +9,10 @@ from shapely import prepare
 from domain.hazard import Detection
 from domain.observation import FramePose
 from domain.sight import SightRule
-from geo.homography import GroundPlane
 from geo.locate import footprint
 from services.ingest.sight.ballot import Active, Ballot, BallotPolicy
+from services.ingest.sight.calibrated import Calibrated
+from services.ingest.sight.following import Followed, FollowPolicy, dwelling, follow
 from services.ingest.sight.scene import Scene, camera_pose
 from services.ingest.sight.sightings import Sighting, SightingPolicy, sightings
 
@@ -42,15 +43,17 @@ def dry_run(
     rules: Sequence[SightRule],
     scene: Scene,
     policy: SightingPolicy,
+    follow_policy: FollowPolicy,
     ballot: BallotPolicy,
     view_limit_m: float,
-    planes: Mapping[str, GroundPlane],
+    by_points: Mapping[str, Calibrated],
 ) -> list[WouldRaise]:
     """Return the hazards `rules` would have raised, in order of time.
 
     `frames` come in time order. Frames of a camera that is no longer registered are passed over.
     """
     held, found = Ballot(ballot), list[WouldRaise]()
+    things: dict[str, Followed] = {}
     for frame in frames:
         camera = scene.cameras.get(frame.device_sn)
         pose = frame.pose if camera is None else camera_pose(camera, frame.at)
@@ -58,10 +61,17 @@ def dry_run(
             continue
         flying = frame.pose is not None
         on = [r for r in rules if r.is_on(frame.at, frame.device_sn, flying)]
-        plane = planes.get(frame.device_sn)
-        seen = sightings(
-            frame.boxes, on, pose, frame.size_px, scene.frame, scene.zones, policy, plane
+        points = by_points.get(frame.device_sn)
+        placed = sightings(
+            frame.boxes, on, pose, frame.size_px, scene.frame, scene.zones, policy, points
         )
+        now = follow(
+            things.get(frame.device_sn, Followed()),
+            frame.boxes,
+            frame.at,
+            follow_policy.flown if flying else follow_policy.fixed,
+        )
+        things[frame.device_sn], seen = dwelling(now, placed)
         ground = footprint(pose, *frame.size_px, scene.frame)
         if ground is not None:
             prepare(ground)
@@ -69,7 +79,7 @@ def dry_run(
         outcome = held.judge(frame.device_sn, frame.at, flying, seen, view, rules)
         for won in outcome.won:
             hits, best = won.hits, won.best
-            code = f"{won.rule}/{frame.device_sn}/{hits[0].at.isoformat()}"
+            code = f"{won.rule}/{frame.device_sn}/{won.born_at.isoformat()}/{won.ordinal}"
             held.stood(Active(code, won.kind, best.x_m, best.y_m, hits[-1].at))
             found.append(
                 WouldRaise(won.rule, frame.device_sn, hits[0].at, hits[-1].at, best, len(hits))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import cos, radians
 from statistics import fmean
 
@@ -12,8 +13,8 @@ from domain.observation import FramePose
 from domain.place import ErrorEllipse, Position, ZoneKind
 from domain.sight import SightRule
 from geo.frames import LocalFrame
-from geo.homography import GroundPlane
 from geo.locate import GroundPoint, ground_point
+from services.ingest.sight.calibrated import Calibrated
 from services.ingest.sight.rules import load_rules
 
 Zones = Mapping[ZoneKind, STRtree]
@@ -32,7 +33,10 @@ class SightingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What one rule makes of one frame, on the ground, in WGS-84 and local metres."""
+    """What one rule makes of one frame, on the ground, in WGS-84 and local metres.
+
+    `since` is from when on the same thing has met the rule, None where no one thing is meant.
+    """
 
     rule: str
     kind: HazardKind
@@ -42,6 +46,7 @@ class Sighting:
     ellipse: ErrorEllipse
     score: float
     boxes: tuple[Detection, ...]
+    since: datetime | None = None
 
 
 def contact_pixel(box: Detection, pitch_deg: float, flat: bool) -> tuple[float, float]:
@@ -66,7 +71,7 @@ def sightings(
     frame: LocalFrame,
     zones: Zones,
     policy: SightingPolicy,
-    plane: GroundPlane | None = None,
+    plane: Calibrated | None = None,
 ) -> list[Sighting]:
     """Return what each of `rules`, those that are on, makes of a frame's detections.
 
@@ -136,13 +141,13 @@ def _place(
     size_px: tuple[int, int],
     frame: LocalFrame,
     policy: SightingPolicy,
-    plane: GroundPlane | None,
+    plane: Calibrated | None,
 ) -> _Place | None:
     u_px, v_px = contact_pixel(box, pose.pitch_deg, lies)
     if plane is None:
         ground = ground_point(pose, u_px, v_px, *size_px)
     else:
-        ground = plane.ground_point(u_px, v_px)
+        ground = plane.ground_point(u_px, v_px, size_px)
     if not isinstance(ground, GroundPoint):
         return None
     if ground.ellipse.semi_major_m > policy.ellipse_limit_m:

@@ -1,10 +1,12 @@
 """Votes over frames: a thing seen often enough, in one place, becomes a hazard. Pure.
 
-Votes count on event time. A candidate remembers every frame that looked at its place within the
-window, and whether the thing was there; it is raised once it was there in `hits` frames, in
-at least `share` of the looks, over at least `dwell_s` seconds.
+Votes count on event time. A candidate remembers the newest frames that looked at its place within
+the window, and whether the thing was there; it is raised once it was there in `hits` frames, in
+at least `share` of the looks, over at least `dwell_s` seconds: one and the same thing where things
+are followed, else the place for as long as it was there in that share of the looks.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -35,13 +37,20 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A place where one rule was met at least once by one device."""
+    """A place where one rule was met at least once by one device.
+
+    `born_at` and `ordinal`, among those of its kind born in the same frame, are its own for good;
+    `since` is from when on it was there in share enough.
+    """
 
     rule: str
     kind: HazardKind
     x_m: float
     y_m: float
     looks: tuple[Look, ...]
+    born_at: datetime
+    since: datetime
+    ordinal: int = 0
 
     @property
     def hits(self) -> tuple[Look, ...]:
@@ -74,18 +83,36 @@ def tally(
         if match is not None:
             free.remove(match)
         after += _looked(candidate, match, in_view, at, oldest)
-    for sighting in _strongest_apart(free, policy):
-        look = Look(at, sighting)
-        after.append(Candidate(sighting.rule, sighting.kind, sighting.x_m, sighting.y_m, (look,)))
+    after += _born(_strongest_apart(free, policy), at)
     return tuple(after[-CANDIDATES_LIMIT:])
+
+
+def _born(seen: Sequence[Sighting], at: datetime) -> list[Candidate]:
+    """Return a new candidate for each sighting, those of a kind numbered from west to east."""
+    numbers: Counter[HazardKind] = Counter()
+    ordinals: dict[int, int] = {}
+    for i in sorted(range(len(seen)), key=lambda i: (seen[i].x_m, seen[i].y_m, seen[i].rule)):
+        ordinals[i] = numbers[seen[i].kind]
+        numbers[seen[i].kind] += 1
+    return [
+        Candidate(s.rule, s.kind, s.x_m, s.y_m, (Look(at, s),), at, at, ordinals[i])
+        for i, s in enumerate(seen)
+    ]
 
 
 def stands(candidate: Candidate, rule: VoteRule) -> bool:
     """Tell whether the candidate won its vote."""
     hits = candidate.hits
-    if len(hits) < rule.hits or len(hits) < rule.share * len(candidate.looks):
+    if len(hits) < rule.hits or not often(candidate, rule):
         return False
-    return (hits[-1].at - hits[0].at).total_seconds() >= rule.dwell_s
+    newest = hits[-1]
+    own = None if newest.sighting is None else newest.sighting.since
+    return (newest.at - (own or candidate.since)).total_seconds() >= rule.dwell_s
+
+
+def often(candidate: Candidate, rule: VoteRule) -> bool:
+    """Tell whether the thing was there in share enough of the looks."""
+    return len(candidate.hits) >= rule.share * len(candidate.looks)
 
 
 def reach_m(a: Sighting, policy: VotePolicy) -> float:
