@@ -22,7 +22,7 @@ from models.catalogue import Card, Catalogue
 from models.detector import Detector
 from models.gemm import cpu_s, gflop_of, product, product_gflop_per_s
 from models.heads import open_detector, open_runner
-from models.runners import BACKENDS, ORT, BackendError, Runner
+from models.runners import BACKENDS, BackendError, Runner
 from models.ultralytics_process import UltralyticsFailed, UltralyticsProcess
 
 Say = Callable[[str], None]
@@ -57,7 +57,7 @@ def run(only: Sequence[str], own: Path, python: str, rounds: int, say: Say) -> d
     if "stages" in chosen:
         told["stages_ms"] = frames_bench.stages_ms(pictures, rounds)
     if "idle" in chosen:
-        told |= frames_bench.idle_streams(hazards)
+        told |= asyncio.run(frames_bench.idle_streams(hazards))
     if "hazards" in chosen:
         say("frames to hazards")
         told["frame_to_hazard_s"] = asyncio.run(frames_bench.frame_to_hazard_s(hazards))
@@ -85,8 +85,7 @@ def _backends(
     rows = [_row(each, bound[each.backend]) for each in contenders]
     for row in rows:
         say(f"{row['name']:14} {row['model']:20} {row['ms_per_frame']} ms")
-    ours = next(r for r in rows if r["model"] == cards[0].name and r["name"] == ORT)
-    return {"backends": rows, "overhead_share": ours["overhead_share"]}
+    return {"backends": rows}
 
 
 def _contender(card: Card, backend: str) -> Contender:

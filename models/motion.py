@@ -5,13 +5,11 @@ mean. Where nothing moved no detector runs. Values as in Frigate's motion settin
 (docs.frigate.video/configuration/motion_detection): threshold 30, mean of 1 %, area of 10 cells.
 """
 
-import io
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from models.boxes import Image
 
@@ -19,6 +17,9 @@ Grey = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels."""
 PIXELS_LIMIT = 40_000_000
+SEGMENTS_LIMIT = 500
+NO_FRAME = (0xC4, 0xC8, 0xCC)
+"""Tables among the markers that begin frames."""
 REDUCED = (
     (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
     (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
@@ -91,17 +92,33 @@ def small_of_jpeg(jpeg: bytes, rows: int) -> tuple[Grey, tuple[int, int]] | None
 
     JPEG is decoded at a half, a quarter or an eighth of its size where that leaves enough rows,
     which costs a small part of decoding the whole. Its size is read before anything is decoded.
+    What its Exif says is turned is turned.
     """
-    try:
-        with PillowImage.open(io.BytesIO(jpeg), formats=["JPEG"]) as opened:
-            w, h = opened.size
-    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError):
+    size = jpeg_size(jpeg)
+    if size is None or size[0] * size[1] > PIXELS_LIMIT:
         return None
-    if w * h > PIXELS_LIMIT:
-        return None
+    h, w = size
     how = next((flag for part, flag in REDUCED if h // part >= rows), cv2.IMREAD_GRAYSCALE)
     grey = cv2.imdecode(np.frombuffer(jpeg, np.uint8), how)
-    return None if grey is None else (small_grey(np.asarray(grey, np.uint8), rows), (h, w))
+    if grey is None:
+        return None
+    if (grey.shape[0] > grey.shape[1]) != (h > w):
+        h, w = w, h
+    return small_grey(np.asarray(grey, np.uint8), rows), (h, w)
+
+
+def jpeg_size(jpeg: bytes) -> tuple[int, int] | None:
+    """Return (height, width) from a JPEG's frame header (ITU-T T.81, B.2.2), None without one."""
+    at = 2
+    for _ in range(SEGMENTS_LIMIT):
+        if at + 9 > len(jpeg) or jpeg[at] != 0xFF:
+            return None
+        kind = jpeg[at + 1]
+        if 0xC0 <= kind <= 0xCF and kind not in NO_FRAME:
+            return int.from_bytes(jpeg[at + 5 : at + 7]), int.from_bytes(jpeg[at + 7 : at + 9])
+        # Bytes 0xFF may fill the space before a marker.
+        at += 1 if kind == 0xFF else 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+    return None
 
 
 def _regions(mask: Grey, size_px: tuple[int, ...], policy: MotionPolicy) -> tuple[Box, ...]:

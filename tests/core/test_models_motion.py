@@ -1,11 +1,13 @@
 """What moves is found where it is; what only shines, flickers or stays is let through."""
 
+import io
 import time
 from functools import cache
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from models.boxes import Image
 from models.motion import (
@@ -13,11 +15,13 @@ from models.motion import (
     MotionPolicy,
     ground_motion,
     in_pixels,
+    jpeg_size,
     small_grey,
     small_of_jpeg,
 )
 
 H, W = 720, 1280
+ORIENTATION, TURNED = 0x0112, 6
 
 
 def _bytes(values: object) -> Image:
@@ -101,6 +105,24 @@ def test_a_jpeg_is_made_small_without_decoding_all_of_it(gate: MotionGate) -> No
     assert (x0 <= 500, x1 >= 600, y0 <= 300, y1 >= 380) == (True,) * 4
     assert small_of_jpeg(b"no picture", 120) is None
     assert small_of_jpeg(jpeg[:200], 120) is None
+
+
+def test_a_jpegs_size_is_read_from_its_header() -> None:
+    jpeg = cv2.imencode(".jpg", _scene())[1].tobytes()
+    assert jpeg_size(jpeg) == (H, W)
+    for progressive in (False, True):
+        out = io.BytesIO()
+        exif = PillowImage.Exif()
+        exif[ORIENTATION] = TURNED
+        PillowImage.new("RGB", (640, 360)).save(
+            out, "JPEG", progressive=progressive, exif=exif, comment=b"street"
+        )
+        assert jpeg_size(out.getvalue()) == (360, 640)
+        made = small_of_jpeg(out.getvalue(), 120)
+        assert made is not None
+        assert made[1] == (640, 360)
+    for bad in (b"", b"\xff\xd8", jpeg[:20], b"\xff\xd8" + b"\xff" * 5000, b"\xff\xd8" + bytes(50)):
+        assert jpeg_size(bad) is None
 
 
 def test_a_stream_that_changes_its_size_begins_anew(gate: MotionGate) -> None:

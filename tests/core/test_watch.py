@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from domain.device import Camera
 from domain.events import Event, HazardRaised
@@ -16,6 +17,7 @@ from domain.sight import CameraCalibrated, ControlPoint, SightRule, SightRuleCha
 from geo.camera import Pinhole
 from geo.frames import LocalFrame, distance_m
 from models.boxes import Image
+from models.detector import Detector
 from runtime.clock import wall_clock
 from runtime.evidence import EvidenceStore
 from runtime.ledger_memory import MemoryLedger
@@ -37,15 +39,18 @@ class Seeing:
         return (BOX,)
 
 
+SEEING = Seeing()
+
+
 def unblurred(image: Image) -> tuple[Image, int]:
     return image, 0
 
 
-def watching(folder: Path) -> tuple[Watch, MemoryLedger]:
+def watching(folder: Path, detector: Detector = SEEING) -> tuple[Watch, MemoryLedger]:
     ledger = MemoryLedger()
     here = replace(district(docks=1), cameras=(CAMERA,))
     policy = WatchPolicy(EyePolicy(SightingPolicy({"fire": 0.5})))
-    eyes = Eyes(Seeing(), unblurred)
+    eyes = Eyes(detector, unblurred)
     evidence = EvidenceStore(folder)
     return make_watch(here, eyes, ledger, evidence, wall_clock(), policy, Pace()), ledger
 
@@ -99,3 +104,91 @@ async def test_control_points_move_what_a_camera_sees(tmp_path: Path) -> None:
     await tell(ledger, "calibration/CAM1", CameraCalibrated("CAM1", ()))
     await watch.catch_up()
     assert watch.calibrated == {}
+
+
+class SeeingBright:
+    """A detector that sees a fire wherever a square of the picture is bright."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def detect(self, image: Image) -> tuple[Detection, ...]:
+        self.looks += 1
+        rows, columns = np.nonzero(image[..., 0] > 200)
+        found, middle = [], float(np.median(columns)) if len(columns) else 0.0
+        for side in (columns <= middle, columns > middle):
+            if side.sum() > 100:
+                across, down = columns[side], rows[side]
+                corners = (across.min(), down.min(), across.max() + 1, down.max() + 1)
+                found.append(Detection("fire", 0.9, *(float(c) for c in corners)))
+        return tuple(found)
+
+
+def picture(*lefts: int) -> bytes:
+    """Return a street with fires: those on the right burn some thirty metres farther away."""
+    image = np.full((360, 640, 3), 90, np.uint8)
+    for left in lefts:
+        top = 220 if left < 400 else 70
+        image[top : top + 40, left : left + 40] = 250
+    return cv2.imencode(".jpg", image)[1].tobytes()
+
+
+async def shown(
+    watch: Watch, ledger: MemoryLedger, pictures: list[bytes], every_s: float
+) -> list[HazardRaised]:
+    for i, jpeg in enumerate(pictures):
+        at = EPOCH + timedelta(seconds=i * every_s)
+        assert await watch.see(Frame("CAM1", at, jpeg, None)) is None
+    entries = await ledger.read(0, 100)
+    return [e.event for e in entries if isinstance(e.event, HazardRaised)]
+
+
+async def test_a_hazard_that_appears_and_stands_still_is_raised_through_the_gate(
+    tmp_path: Path,
+) -> None:
+    detector = SeeingBright()
+    watch, ledger = watching(tmp_path, detector)
+    still, burning = [picture()] * 100, [picture(300)] * 60
+    (found,) = await shown(watch, ledger, still + burning, 0.2)
+    assert (found.hazard.first_seen_at - EPOCH).total_seconds() == pytest.approx(20.0, abs=0.3)
+    assert (found.hazard.last_seen_at - found.hazard.first_seen_at).total_seconds() < 2.0
+    assert detector.looks < 70
+    assert watch.frames_seen == detector.looks
+
+
+async def test_what_was_there_all_along_is_seen_on_schedule(tmp_path: Path) -> None:
+    watch, ledger = watching(tmp_path, SeeingBright())
+    assert len(await shown(watch, ledger, [picture(300)] * 60, 0.2)) == 1
+
+
+async def test_two_hazards_of_a_kind_first_seen_in_one_frame_are_two(tmp_path: Path) -> None:
+    pictures = [picture(100, 500)] * 4
+    ids = []
+    for folder in ("one", "again"):
+        watch, ledger = watching(tmp_path / folder, SeeingBright())
+        found = await shown(watch, ledger, pictures, 1.0)
+        ids.append({one.hazard.hazard_id for one in found})
+    assert len(ids[0]) == 2
+    assert ids[0] == ids[1]
+
+
+async def test_a_calibrated_cameras_substream_is_placed_as_its_main_one(tmp_path: Path) -> None:
+    frame, lens = LocalFrame(ORIGIN), Pinhole(60.0, -20.0, 0.0, 75.0, 640, 360)
+    points = []
+    for i in range(8):
+        u_px, v_px = 60.0 + 70.0 * i, 150.0 + 60.0 * (i % 4)
+        ray = lens.rays(u_px, v_px)
+        place = frame.to_position(float(ray[0] * 8 / -ray[2]), float(ray[1] * 8 / -ray[2]))
+        points.append(ControlPoint(u_px, v_px, place))
+    found = []
+    for name, size in (("main", (640, 360)), ("sub", (320, 240))):
+        watch, ledger = watching(tmp_path / name, SeeingBright())
+        event = CameraCalibrated("CAM1", tuple(points))
+        await tell(ledger, "calibration/CAM1", event)
+        await watch.catch_up()
+        image = cv2.imdecode(np.frombuffer(picture(300), np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        jpeg = cv2.imencode(".jpg", cv2.resize(image, size))[1].tobytes()
+        found += await shown(watch, ledger, [jpeg] * 4, 1.0)
+    main, sub = found
+    assert distance_m(main.hazard.position, sub.hazard.position) < 0.3

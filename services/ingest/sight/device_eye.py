@@ -19,7 +19,7 @@ from domain.sight import SightRule
 from geo.locate import footprint
 from models.boxes import Image
 from models.detector import Detector
-from models.motion import Box, small_of_jpeg
+from models.motion import PIXELS_LIMIT, Box, jpeg_size, small_grey, small_of_jpeg
 from models.slices import detect_pieces
 from services.ingest.sight.calibrated import Calibrated
 from services.ingest.sight.camera_health import Glance, glance
@@ -28,7 +28,6 @@ from services.ingest.sight.gate import Gate, GatePolicy, Look
 from services.ingest.sight.scene import Scene
 from services.ingest.sight.sightings import Sighting, SightingPolicy, sightings
 
-PIXELS_LIMIT = 40_000_000
 GLANCE_EVERY_S = 2.0
 
 
@@ -94,15 +93,10 @@ class DeviceEye:
     ) -> Seen | Unseen:
         """Look at a frame, or pass it over. `frame.pose` is None for a fixed camera."""
         flying = frame.pose is not None
-        look = self._look(frame, asked, flying)
-        if look is None:
-            return Unseen.GATED
-        if isinstance(look, Unseen):
-            return look
-        image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if image is None or image.size > 3 * PIXELS_LIMIT:
-            return Unseen.BROKEN
-        pixels = np.asarray(image, np.uint8)
+        through = self._through(frame, asked, flying)
+        if isinstance(through, Unseen):
+            return through
+        look, pixels = through
         size_px = (pixels.shape[1], pixels.shape[0])
         boxes = tuple(detect_pieces(detector, pixels, look.crops))
         found = sightings(
@@ -122,15 +116,25 @@ class DeviceEye:
         glanced = None if flying else self._glance(pixels, frame.at)
         return Seen(frame, pixels, pose, ground, boxes, told, wall_s(), glanced, look)
 
-    def _look(self, frame: Frame, asked: Asked, flying: bool) -> Look | Unseen | None:
-        made = small_of_jpeg(frame.jpeg, self.policy.gate.motion.rows)
+    def _through(self, frame: Frame, asked: Asked, flying: bool) -> tuple[Look, Image] | Unseen:
+        """Return what the gate lets through, decoded: at once where it is likely to."""
+        rows, pixels = self.policy.gate.motion.rows, None
+        if self._gate.expects(frame.at, asked.is_open, flying):
+            pixels = _decoded(frame.jpeg)
+            made = None if pixels is None else (small_grey(pixels, rows), pixels.shape[:2])
+        else:
+            made = small_of_jpeg(frame.jpeg, rows)
         if made is None:
             return Unseen.BROKEN
-        small, size_px = made
         if flying:
-            return self._gate.flown(small, size_px, frame.at, asked.is_open)
-        voted = [_whole_px(box) for box in asked.voted]
-        return self._gate.fixed(small, size_px, frame.at, asked.is_open, voted)
+            look = self._gate.flown(*made, frame.at, asked.is_open)
+        else:
+            voted = [_whole_px(box) for box in asked.voted]
+            look = self._gate.fixed(*made, frame.at, asked.is_open, voted)
+        if look is None:
+            return Unseen.GATED
+        pixels = _decoded(frame.jpeg) if pixels is None else pixels
+        return Unseen.BROKEN if pixels is None else (look, pixels)
 
     def _footprint(
         self, pose: FramePose, size_px: tuple[int, int], flying: bool
@@ -150,6 +154,14 @@ class DeviceEye:
             return None
         self._glanced_at = at
         return glance(pixels)
+
+
+def _decoded(jpeg: bytes) -> Image | None:
+    size = jpeg_size(jpeg)
+    if size is None or size[0] * size[1] > PIXELS_LIMIT:
+        return None
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _whole_px(box: Detection) -> Box:

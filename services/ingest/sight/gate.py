@@ -69,9 +69,16 @@ class Gate:
     looked_at: datetime | None = None
     _motion: MotionGate = field(init=False)
     _last: Grey | None = None
+    _moving: bool = False
 
     def __post_init__(self) -> None:
         self._motion = MotionGate(self.policy.motion)
+
+    def expects(self, at: datetime, is_open: bool, flying: bool) -> bool:
+        """Tell whether the next frame is likely to be looked at, so that decoding all of it at once
+        spares decoding it twice."""
+        every_s = self.policy.flown_s if flying else self.policy.still_s
+        return self._moving or self._due(at, self.policy.vote_s if is_open else every_s)
 
     def fixed(
         self,
@@ -86,6 +93,7 @@ class Gate:
         `is_open` says that a vote is going on, `voted` where in the picture.
         """
         regions = self._motion.regions_of(small, size_px)
+        self._moving = bool(regions)
         if self._motion.frames == 1:
             why = Why.FIRST
         elif regions:
