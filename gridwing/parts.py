@@ -170,8 +170,9 @@ async def watch(settings: Settings) -> None:
             evidence = EvidenceStore(settings.data_dir / "evidence")
             hazards = hazard_card(settings.models_dir)
             eyes = await asyncio.to_thread(load_eyes, executor, hazards, settings.vision_backend)
+            policy = watch_policy(hazards, settings.still_look_s)
             watching = make_watch(
-                on.district, eyes, on.ledger, evidence, on.clock, watch_policy(hazards), pace
+                on.district, eyes, on.ledger, evidence, on.clock, policy, pace
             )
             recorder = CameraRecorder(settings.data_dir / "recordings", on.district)
             recorder.recover()

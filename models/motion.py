@@ -80,10 +80,10 @@ class MotionGate:
 def small_grey(image: Image, rows: int) -> Grey:
     """Return the picture grey and `rows` high (a smaller one as it is), blurred against noise."""
     h, w = image.shape[:2]
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
     if h > rows:
         size = (max(1, round(w * rows / h)), rows)
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.blur(grey, (3, 3)), np.uint8)
 
 

@@ -29,6 +29,7 @@ class Settings:
     telemetry_days: int
     models_dir: Path
     vision_backend: str
+    still_look_s: float
     ultralytics_python: str
     log_format: str
     terrain: Path | None
@@ -58,6 +59,7 @@ class Settings:
             slot=env.get("GRIDWING_SLOT", "0"),
             models_dir=Path(env.get("GRIDWING_MODELS_DIR", data_dir / "models")),
             vision_backend=_choice(env, "GRIDWING_VISION_BACKEND", *VISION_BACKENDS),
+            still_look_s=_number(env, "GRIDWING_STILL_LOOK_S", 10.0, 1.0, 300.0),
             ultralytics_python=env.get("GRIDWING_ULTRALYTICS_PYTHON", sys.executable),
             telemetry_days=int(_number(env, "GRIDWING_TELEMETRY_DAYS", 180, 2, 3650)),
             log_format=_choice(env, "GRIDWING_LOG", "text", ("text", "json")),

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from domain.device import Camera
 from domain.hazard import Detection, HazardKind
 from domain.incident import CloseOutcome
 from domain.observation import Frame
-from gridwing.dry_run import Ended, judged, recorded, summary
+from domain.sight import CameraCalibrated, ControlPoint
+from geo.camera import Pinhole
+from geo.frames import LocalFrame
+from gridwing.dry_run import Ended, by_control_points, judged, recorded, summary
 from gridwing.eyes import hazard_card, watch_policy
+from runtime.ledger import Entry
 from services.ingest.record import CameraRecorder
 from services.ingest.sight.rules import changed, load_rules, read_rules
 from tests.core.patrol_scene import EPOCH, ORIGIN, district
@@ -79,3 +84,33 @@ def test_rules_are_held_against_what_became_of_it(tmp_path: Path) -> None:
     told = summary(judged(frames, rules, HERE, POLICY, {}, [false], EPOCH, EPOCH + HOUR))
     assert told["rules"]["fire"] == {"would_raise": 1, "false": 1}
     assert told["rules"]["smoke"]["would_raise"] == 1
+
+
+def test_control_points_place_what_was_recorded(tmp_path: Path) -> None:
+    """The registered pose looks 40° from north; the points say 60°. The newest told count."""
+    record(tmp_path, 10)
+    frames = recorded(tmp_path, EPOCH, EPOCH + HOUR)
+    frame, lens = LocalFrame(ORIGIN), Pinhole(60.0, -20.0, 0.0, 75.0, 640, 360)
+    points = []
+    for i in range(8):
+        u_px, v_px = 60.0 + 70.0 * i, 150.0 + 60.0 * (i % 4)
+        ray = lens.rays(u_px, v_px)
+        place = frame.to_position(float(ray[0] * 8 / -ray[2]), float(ray[1] * 8 / -ray[2]))
+        points.append(ControlPoint(u_px, v_px, place))
+    told = [
+        Entry(
+            i + 1, f"calibration/{e.device_sn}", i + 1, e.KIND, EPOCH, "op-1", e, b""
+        )
+        for i, e in enumerate([
+            CameraCalibrated("GONE", tuple(points)),
+            CameraCalibrated("CAM1", ()),
+            CameraCalibrated("CAM1", tuple(points)),
+        ])
+    ]  # fmt: skip
+    yaws = []
+    for by_points in ({}, by_control_points(told, HERE)):
+        raised = judged(frames, load_rules(), HERE, POLICY, by_points, [], EPOCH, EPOCH + HOUR)
+        ((fire, _),) = raised.raised
+        yaws.append(float(np.degrees(np.arctan2(fire.sighting.x_m, fire.sighting.y_m))))
+    assert yaws == pytest.approx([40.0, 60.0], abs=1.0)
+    assert by_control_points(told[:2], HERE) == {}

@@ -22,7 +22,7 @@ from models.labels import KIND_OF
 from models.onnx_centre import HEIGHT_PX, WIDTH_PX
 from models.pictures import BadPicture, read_picture
 from models.privacy import blur_box
-from models.slices import detect_sliced
+from models.slices import detect_pieces, detect_sliced
 from models.together import TwoDetectors
 from simulators.render_dataset import CLASSES, sample
 
@@ -247,3 +247,19 @@ def test_slices_find_a_thing_once_and_where_it_is(x: int, y: int) -> None:
     image[y, x] = 255
     (box,) = detect_sliced(_Corner(), image)
     assert (box.x0_px, box.y0_px) == (x - 4, y - 4)
+
+
+def test_a_piece_finds_what_the_whole_does_not_show_and_nothing_twice() -> None:
+    class Large:
+        """Finds bright pixels, in pieces only."""
+
+        def detect(self, image: np.ndarray) -> list[Detection]:
+            return _Corner().detect(image) if image.shape[1] < 1000 else []
+
+    image = np.zeros((1080, 1920, 3), np.uint8)
+    image[600, 1000] = 255
+    pieces = [(900, 500, 1284, 788), (700, 400, 1084, 688), (0, 0, 384, 288)]
+    (box,) = detect_pieces(Large(), image, pieces)
+    assert (box.x0_px, box.y0_px) == (996, 596)
+    assert detect_pieces(Large(), image, [(1002, 500, 1386, 788)]) == []
+    assert detect_pieces(Large(), image, []) == []

@@ -167,3 +167,25 @@ def test_the_pairing_is_the_cheapest_of_the_fullest(
         best = min(best, (-len(made), sum(cost[i, j] for i, j in made)))
     assert len(pairs) == -best[0]
     assert sum(cost[i, j] for i, j in pairs) == pytest.approx(best[1])
+
+
+def test_what_stood_still_is_known_again_where_it_stood_and_only_there() -> None:
+    policy = TrackPolicy(rest_s=90.0)
+    tracks = Tracks()
+    for s in (0.0, 30.0, 60.0, 140.0):
+        tracks = followed(tracks, [box(100, 100), box(400, 100)], at(s), policy)
+    assert [(t.track_id, t.hits) for t in tracks.every] == [(1, 4), (2, 4)]
+    beside = followed(tracks, [box(120, 100)], at(170.0), policy)
+    assert {t.track_id for t in beside.every if t.last_at == beside.at} == {3}
+    late = followed(tracks, [box(100, 100)], at(240.0), policy)
+    assert [t.track_id for t in late.every] == [3]
+
+
+def test_what_drove_away_is_not_the_next_that_comes_by() -> None:
+    policy, tracks = TrackPolicy(rest_s=90.0), Tracks()
+    for i in range(10):
+        tracks = followed(tracks, [box(100 + 30.0 * i, 100)], at(0.5 * i), policy)
+    for s in (10.0, 15.0):
+        tracks = followed(tracks, [], at(s), policy)
+    tracks = followed(tracks, [box(370, 100)], at(20.0), policy)
+    assert [t.track_id for t in tracks.every] == [2]
