@@ -12,7 +12,8 @@ LOCAL_TIME = timezone(timedelta(hours=8))
 
 @dataclass(frozen=True, slots=True)
 class VoteRule:
-    """Seen in `hits` frames, in at least `share` of those that looked, over at least `dwell_s`."""
+    """Seen in `hits` frames, in at least `share` of those that looked, over at least `dwell_s`: one
+    and the same thing, or where several are meant together, the place."""
 
     hits: int = 3
     share: float = 0.6

@@ -212,6 +212,8 @@ class Watch:
         )
         if seen is Unseen.GATED:
             FRAMES.labels("gated").inc()
+            if camera is not None:
+                self._health(camera.sn).came(frame.at)
             return None
         if not isinstance(seen, Seen):
             return str(seen)

@@ -22,6 +22,7 @@ from runtime.clock import wall_clock
 from runtime.evidence import EvidenceStore
 from runtime.ledger_memory import MemoryLedger
 from services.ingest.sight.device_eye import EyePolicy
+from services.ingest.sight.gate import GatePolicy
 from services.ingest.sight.sightings import SightingPolicy
 from services.ingest.sources import Pace
 from services.ingest.watch import Eyes, Watch, WatchPolicy, make_watch
@@ -192,3 +193,26 @@ async def test_a_calibrated_cameras_substream_is_placed_as_its_main_one(tmp_path
         found += await shown(watch, ledger, [jpeg] * 4, 1.0)
     main, sub = found
     assert distance_m(main.hazard.position, sub.hazard.position) < 0.3
+
+
+async def test_a_camera_whose_frames_are_passed_over_is_not_silent(tmp_path: Path) -> None:
+    watch, ledger = watching(tmp_path, SeeingBright())
+    seldom = replace(watch.policy.eye, gate=GatePolicy(still_s=300.0))
+    watch.policy = replace(watch.policy, eye=seldom)
+    pictures = [picture()] * 200
+    await shown(watch, ledger, pictures, 1.0)
+    assert watch.frames_seen < 20
+    last_at = watch.health["CAM1"].last_at
+    assert last_at == EPOCH + timedelta(seconds=199)
+
+
+async def test_a_parked_vehicle_is_told_though_a_camera_sends_five_frames_a_second(
+    tmp_path: Path,
+) -> None:
+    watch, ledger = watching(tmp_path, SeeingBright())
+    slow = SightRule("fire", HazardKind.FIRE, ("fire",), camera=VoteRule(hits=3, dwell_s=60.0))
+    await tell(ledger, "sight-rule/fire", SightRuleChanged("fire", slow))
+    await watch.catch_up()
+    (found,) = await shown(watch, ledger, [picture(300)] * 320, 0.2)
+    dwelt = found.hazard.last_seen_at - found.hazard.first_seen_at
+    assert 60.0 <= dwelt.total_seconds() <= 61.0

@@ -124,6 +124,11 @@ class CameraHealth:
         raised, cleared = self._told(wrong, at)
         return raised, (*ended, *cleared)
 
+    def came(self, at: datetime) -> None:
+        """Know that a frame came, though nothing was made of it."""
+        if self.last_at is not None:
+            self.last_at = max(self.last_at, at)
+
     def silent(self, at: datetime, patience_s: float) -> tuple[CameraFault, ...]:
         """Return OFFLINE when nothing came for `patience_s`. Before a first frame, from the first
         time asked."""
