@@ -36,8 +36,8 @@ class GatePolicy:
     picture has moved on; ground is followed over `follow_s` at most.
 
     Of a large picture up to `crops_limit` pieces around what is voted on and what moves are looked
-    at as well, each at least `crop_px` (width, height) and at most `crop_share` of the picture
-    either way: a network sees a piece of its own size at full detail.
+    at as well, `crop_grown` times as large, each at least `crop_px` (width, height) and at most
+    `crop_share` of the picture either way: a network sees a piece of its own size at full detail.
     """
 
     motion: MotionPolicy = field(default_factory=MotionPolicy)
@@ -48,6 +48,7 @@ class GatePolicy:
     follow_s: float = 3.0
     crops_limit: int = 2
     crop_px: tuple[int, int] = (384, 288)
+    crop_grown: float = 1.3
     crop_share: float = 0.5
 
 
@@ -153,7 +154,8 @@ def crops(
     h, w = size_px
     chosen: list[Box] = []
     for left, top, right, bottom in around:
-        wide, high = max(right - left, policy.crop_px[0]), max(bottom - top, policy.crop_px[1])
+        wide = max(round((right - left) * policy.crop_grown), policy.crop_px[0])
+        high = max(round((bottom - top) * policy.crop_grown), policy.crop_px[1])
         if len(chosen) == policy.crops_limit:
             break
         if wide > policy.crop_share * w or high > policy.crop_share * h:
