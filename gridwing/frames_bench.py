@@ -24,7 +24,7 @@ from models.boxes import Image, letterboxed
 from models.catalogue import Card
 from models.gemm import cpu_s
 from models.heads import open_runner
-from models.motion import MotionGate, MotionPolicy, small_grey, small_of_jpeg
+from models.motion import MotionGate, MotionPolicy, ground_motion, small_grey, small_of_jpeg
 from models.runners import ORT
 from models.tracks import Tracks, followed
 from runtime.clock import wall_clock
@@ -67,12 +67,16 @@ def stages_ms(pictures: Sequence[Image], rounds: int) -> dict[str, float]:
     jpegs = [_jpeg(p) for p in pictures]
     blur, gate = load_blur().blur, MotionGate(MotionPolicy())
     smalls = [small_grey(p, gate.policy.rows) for p in pictures]
+    shifted = [np.roll(s, (2, 5), (0, 1)) for s in smalls]
     pose = _pose(Position(22.5, 113.4), -60.0)
     steps: dict[str, list[Callable[[], object]]] = {
         "decode_1080p": [partial(_decoded, j) for j in jpegs],
         "letterbox_1080p": [partial(letterboxed, p, INPUT_PX, INPUT_PX) for p in pictures],
         "gate_jpeg_1080p": [partial(small_of_jpeg, j, gate.policy.rows) for j in jpegs],
         "gate": [partial(gate.regions_of, s, FULL_HD[::-1]) for s in smalls],
+        "follow_ground": [
+            partial(ground_motion, s, t) for s, t in zip(smalls, shifted, strict=True)
+        ],
         "locate": [partial(ground_point, pose, 900.0, 700.0, *FULL_HD)],
         "blur_kept_1080p": [partial(_blurred, blur, p) for p in pictures],
     }

@@ -216,3 +216,35 @@ async def test_a_parked_vehicle_is_told_though_a_camera_sends_five_frames_a_seco
     (found,) = await shown(watch, ledger, [picture(300)] * 320, 0.2)
     dwelt = found.hazard.last_seen_at - found.hazard.first_seen_at
     assert 60.0 <= dwelt.total_seconds() <= 61.0
+
+
+def jpeg_of(shape: tuple[int, ...]) -> bytes:
+    return cv2.imencode(".jpg", np.full(shape, 90, np.uint8))[1].tobytes()
+
+
+def claiming(height_px: int, width_px: int) -> bytes:
+    """Return a JPEG whose header tells another size than it has."""
+    at = GOOD.index(b"\xff\xc0") + 5
+    size = height_px.to_bytes(2, "big") + width_px.to_bytes(2, "big")
+    return GOOD[:at] + size + GOOD[at + 4 :]
+
+
+async def test_frames_that_may_be_anything_harm_no_camera(tmp_path: Path) -> None:
+    """Each kind comes first, amid others and when a look is due: the watch goes on."""
+    watch, ledger = watching(tmp_path)
+    frames = [
+        (claiming(30_000, 30_000), False), (b"\xff\xd8\xff", False), (GOOD[:60], False),
+        (jpeg_of((1, 1, 3)), True), (jpeg_of((360, 640)), True), (jpeg_of((9, 4000, 3)), True),
+        (jpeg_of((480, 640, 3)), True), (GOOD, True), (jpeg_of((2160, 3840, 3)), True),
+    ]  # fmt: skip
+    seconds = [0.0, 0.1, 0.2, 30.0, -3600.0, -3599.9, 86400.0, 0.3]
+    for s in seconds:
+        for jpeg, fits in frames:
+            frame = Frame("CAM1", EPOCH + timedelta(seconds=s), jpeg, None)
+            assert (await watch.see(frame) is None) == fits, (s, jpeg[:4])
+    assert watch.frames_seen > 0
+    start = EPOCH + timedelta(days=2)
+    before = len(await ledger.read(0, 100))
+    for i in range(4):
+        await watch.see(Frame("CAM1", start + timedelta(seconds=i), GOOD, None))
+    assert len(await ledger.read(0, 100)) > before
