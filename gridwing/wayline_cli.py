@@ -38,6 +38,7 @@ from services.patrol.aircraft.wpml_check import check as check_kmz
 from services.patrol.aircraft.wpml_read import open_kmz, routes
 from services.patrol.flight import Flight
 from services.patrol.geojson import LAYERS, collection, layers, path_feature
+from services.patrol.sky.rules import load_sky_rules
 
 FAULTY_EXIT = 2
 REFUSED_EXIT = 2
@@ -313,7 +314,7 @@ def _written(given: Source, kind: str) -> bytes:
             raise ValueError(f"no WPML numbers are known of {given.model!r}; known: {known}")
         speeds = [w.speed_m_s for w in given.mission.wayline.waypoints]
         model = FlightModel(max(speeds, default=1.0), ACCEL_M_S2, CORNER_CUT_M)
-        return kmz(given.mission, frame, model)
+        return kmz(given.mission, frame, model, load_sky_rules().lost_link.action)
     if kind == "geojson":
         told = collection([path_feature(given.mission)])
         return json.dumps(told, ensure_ascii=False).encode()

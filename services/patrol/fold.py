@@ -131,7 +131,7 @@ class Fold:
             return None
         policy = self._policy
         model = FlightModel(drone.cruise_m_s, policy.accel_m_s2, policy.corner_cut_m)
-        return kmz(mission, frame, model)
+        return kmz(mission, frame, model, policy.rules.lost_link.action)
 
     async def _ended(self, tx: Transaction, event: MissionEnded, at: datetime) -> None:
         flight = await self._store.locked(tx, event.mission_id)

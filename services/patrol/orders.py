@@ -7,6 +7,7 @@ from typing import Any
 from domain.device import Dock, Drone
 from domain.mission import Mission
 from services.patrol.flight import Step
+from services.patrol.lost_link import LEAVE_POINT_FLIGHT, LEAVE_WAYLINE, WORDS
 from services.patrol.policy import PatrolPolicy
 from services.patrol.way_home import return_height_rel_m
 
@@ -20,9 +21,6 @@ class Resource:
 
 
 _RTH_PRESET = 1
-_LOST_TASK_RTH = 0
-_LOST_RC_RTH = 2
-_COMMANDER_LOST_CONTINUE = 0
 _COMMANDER_PRESET_HEIGHT = 1
 
 METHODS = {
@@ -64,8 +62,8 @@ def order(
                 "file": {"url": file.url, "fingerprint": file.fingerprint},
                 "rth_altitude": return_height_rel_m(mission, policy),
                 "rth_mode": _RTH_PRESET,
-                "out_of_control_action": _LOST_TASK_RTH,
-                "exit_wayline_when_rc_lost": 0,
+                "out_of_control_action": WORDS[policy.rules.lost_link.action].task,
+                "exit_wayline_when_rc_lost": LEAVE_WAYLINE,
                 "wayline_precision_type": 0,
                 "flight_safety_advance_check": 1,
                 **_break_point(mission),
@@ -114,8 +112,8 @@ def _take_off(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) 
         "security_takeoff_height": int(policy.look_height_agl_m),
         "rth_mode": _RTH_PRESET,
         "rth_altitude": return_height_rel_m(mission, policy),
-        "rc_lost_action": _LOST_RC_RTH,
-        "commander_mode_lost_action": _COMMANDER_LOST_CONTINUE,
+        "rc_lost_action": WORDS[policy.rules.lost_link.action].point,
+        "commander_mode_lost_action": LEAVE_POINT_FLIGHT,
         "commander_flight_mode": _COMMANDER_PRESET_HEIGHT,
         "commander_flight_height": int(policy.look_height_agl_m),
         "max_speed": int(min(15.0, drone.cruise_m_s)),

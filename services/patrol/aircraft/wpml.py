@@ -2,8 +2,8 @@
 
 Element names, enumerations and ranges: DJI Cloud API, WPML reference (namespace 1.0.6, as aircraft
 write it); `wpml_check` holds files against it. The dock flies waylines.wpml; the template lets a
-person open the route in Pilot 2. The bytes depend only on the mission, so a refolded mission has
-the same fingerprint.
+person open the route in Pilot 2. The bytes depend only on the mission and the rules, so a refolded
+mission has the same fingerprint.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from domain.mission import Mission, Waypoint
 from geo.frames import LocalFrame
 from geo.routes import FlightModel, Point, corner_reach_m
 from services.patrol.aircraft.wpml_read import TEMPLATE, WAYLINES, zipped
+from services.patrol.lost_link import LEAVE_WAYLINE_IN_FILE, WORDS, LostLink
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -58,15 +59,22 @@ def airframe(model: str) -> Airframe | None:
     return AIRFRAMES.get(model.upper().replace("MATRICE ", "M").replace("DJI ", "").strip())
 
 
-def kmz(mission: Mission, frame: Airframe, model: FlightModel) -> bytes:
-    """Return the KMZ of a mission's wayline. Raises ValueError for fewer than two waypoints."""
+def kmz(
+    mission: Mission,
+    frame: Airframe,
+    model: FlightModel,
+    lost: LostLink = LostLink.RETURN_HOME,
+) -> bytes:
+    """Return the KMZ of a mission's wayline; `lost` is what the aircraft does without its link.
+
+    Raises ValueError for fewer than two waypoints."""
     points = mission.wayline.waypoints
     if len(points) < 2:
         raise ValueError(f"a wayline needs at least two waypoints, got {len(points)}")
     return zipped(
         {
-            TEMPLATE: _template(mission, frame).encode(),
-            WAYLINES: _waylines(mission, frame, model).encode(),
+            TEMPLATE: _template(mission, frame, lost).encode(),
+            WAYLINES: _waylines(mission, frame, model, lost).encode(),
         }
     )
 
@@ -85,15 +93,15 @@ def _block(name: str, *inner: str) -> str:
     return f"<wpml:{name}>" + "".join(inner) + f"</wpml:{name}>"
 
 
-def _config(mission: Mission, frame: Airframe) -> str:
+def _config(mission: Mission, frame: Airframe, lost: LostLink) -> str:
     points, planned = mission.wayline.waypoints, mission.return_height_rel_m
     return_m = max(p.height_rel_m for p in points) if planned is None else float(planned)
     return _block(
         "missionConfig",
         _tag("flyToWaylineMode", "safely"),
         _tag("finishAction", "goHome"),
-        _tag("exitOnRCLost", "executeLostAction"),
-        _tag("executeRCLostAction", "goBack"),
+        _tag("exitOnRCLost", LEAVE_WAYLINE_IN_FILE),
+        _tag("executeRCLostAction", WORDS[lost].wayline),
         _tag("takeOffSecurityHeight", _TAKE_OFF_SECURITY_M),
         _tag("globalTransitionalSpeed", _speed(max(p.speed_m_s for p in points))),
         _tag("globalRTHHeight", return_m),
@@ -131,7 +139,7 @@ def _point(waypoint: Waypoint) -> str:
     return f"<Point><coordinates>{lon:.10f},{lat:.10f}</coordinates></Point>"
 
 
-def _template(mission: Mission, frame: Airframe) -> str:
+def _template(mission: Mission, frame: Airframe, lost: LostLink) -> str:
     points = mission.wayline.waypoints
     made_ms = int(mission.planned_at.timestamp() * 1000)
     places = [
@@ -172,11 +180,13 @@ def _template(mission: Mission, frame: Airframe) -> str:
         + "</Folder>"
     )
     times = _tag("createTime", made_ms) + _tag("updateTime", made_ms)
-    body = "<Document>" + times + _config(mission, frame) + "\n" + folder + "</Document>"
+    body = "<Document>" + times + _config(mission, frame, lost) + "\n" + folder + "</Document>"
     return _HEAD + body + "\n</kml>\n"
 
 
-def _waylines(mission: Mission, frame: Airframe, model: FlightModel) -> str:
+def _waylines(
+    mission: Mission, frame: Airframe, model: FlightModel, lost: LostLink
+) -> str:
     points = mission.wayline.waypoints
     turns = _turns(points, model)
     places = [
@@ -204,7 +214,7 @@ def _waylines(mission: Mission, frame: Airframe, model: FlightModel) -> str:
         + "".join(places)
         + "</Folder>"
     )
-    body = "<Document>" + _config(mission, frame) + "\n" + folder + "</Document>"
+    body = "<Document>" + _config(mission, frame, lost) + "\n" + folder + "</Document>"
     return _HEAD + body + "\n</kml>\n"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from domain.codec import from_plain
 from geo.airspace import SkyPolicy
+from services.patrol.lost_link import LostLink
 
 RULES = Path(__file__).parents[1] / "rules" / "sky.toml"
 ACTIONS = ("return_home", "hold", "nothing")
@@ -111,6 +112,14 @@ class WayHomeRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LostLinkRule:
+    """What an aircraft does by itself once its link is lost."""
+
+    clause: str
+    action: LostLink
+
+
+@dataclass(frozen=True, slots=True)
 class SkyRules:
     height: HeightRule
     margin: MarginRule
@@ -121,6 +130,7 @@ class SkyRules:
     temporary: TemporaryRule
     night: NightRule
     way_home: WayHomeRule
+    lost_link: LostLinkRule
     recall: RecallRule
     classes: tuple[tuple[str, ClassRule], ...]
     models: tuple[tuple[str, str], ...]
