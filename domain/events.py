@@ -15,6 +15,7 @@ from domain.clearance import FlightApplication
 from domain.hazard import Hazard, HazardKind, Severity
 from domain.incident import CloseOutcome, VerifiedBy
 from domain.mission import BreakPoint, LookOutcome, Mission, MissionOutcome, MissionPurpose
+from domain.mission_return import ReturnGivenUp, ReturnRegained
 from domain.observation import EventSeverity, EventState
 from domain.place import Airspace, ErrorEllipse, Position
 from domain.responder import Force
@@ -555,6 +556,8 @@ Event = (
     | MissionDiverted
     | MissionEnded
     | MissionOrdered
+    | ReturnGivenUp
+    | ReturnRegained
     | GroundStopOrdered
     | GroundStopLifted
     | AirspaceAnnounced

@@ -60,6 +60,11 @@ class Telemetry:
         return self.received_at if self.time_clamped else self.at
 
 
+RETURN_GIVEN_UP, RETURN_GIVEN_UP_LEVEL = "device_exit_homing_notify", 3
+"""The alarm of an aircraft that gave up its return home; its component is the vendor's reason. Over
+the levels of DJI's own alarms (0..2): nobody else brings it home."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceAlarm:
     """One entry of a device's complete current set of health alarms (DJI HMS)."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from domain.observation import RETURN_GIVEN_UP
 from gridwing import __version__
 from runtime import topics
 from services.ingest.decode import ADAPTERS
@@ -164,6 +165,7 @@ def _dji() -> list[Channel]:
     media = {"file": {"object_key": "f-1/a.mp4", "ext": {"flight_id": "f-1"}}}
     events = (
         Word("hms", {"list": [hms]}),
+        Word(RETURN_GIVEN_UP, {"sn": DOCK, "action": 1, "reason": 3}),
         Word("flight_areas_sync_progress", areas),
         Word("flight_areas_drone_location", {"drone_locations": near}),
         Word("file_upload_callback", media | {"flight_task": {"uploaded_file_count": 1}}),

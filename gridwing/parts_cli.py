@@ -10,7 +10,7 @@ import psycopg
 from gridwing import parts
 from gridwing.cli import fail
 from gridwing.parts import run_part
-from gridwing.simulation import SimulationOptions, simulate
+from gridwing.simulation import SimulationOptions, return_fault, simulate
 from gridwing.stopping import run_until_stopped
 from gridwing.supervisor import PartPlan, Supervisor
 from runtime import log as logging
@@ -83,11 +83,25 @@ def web() -> None:
 @click.option("--rtsp-port", type=int, required=True, help="Port of the RTSP cameras.")
 @click.option("--api", required=True, help="Address of the web part, for simulated responders.")
 @click.option("--password", required=True, help="Password of the simulated responders' accounts.")
+@click.option(
+    "--return-fault", "faults", multiple=True, metavar="DOCK:FLIGHT:REASON:SECONDS",
+    help="On its n-th flight the dock's aircraft gives up its return so long after it began.",
+)  # fmt: skip
 def simulators(
-    seed: int, state: Path, http_port: int, rtsp_port: int, api: str, password: str
+    seed: int,
+    state: Path,
+    http_port: int,
+    rtsp_port: int,
+    api: str,
+    password: str,
+    faults: tuple[str, ...],
 ) -> None:
     """Run simulated docks, drones, cameras and responders against a simulation broker."""
-    options = SimulationOptions(seed, state, http_port, rtsp_port, api, password)
+    try:
+        given_up = tuple(return_fault(text) for text in faults)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--return-fault") from None
+    options = SimulationOptions(seed, state, http_port, rtsp_port, api, password, given_up)
     run_part("simulators", lambda s: simulate(s, options), settings())
 
 

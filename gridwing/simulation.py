@@ -13,6 +13,7 @@ from runtime.bus import Bus, MqttBus
 from runtime.metrics import REGISTRY
 from runtime.settings import Settings, required
 from simulators.dock_link import FetchError
+from simulators.dock_memory import ReturnFault
 from simulators.fleet import FleetOptions, run
 from simulators.phone import LOGINS_AT_ONCE, HttpPhone
 from simulators.responder import Phone
@@ -21,6 +22,7 @@ FETCH_TIMEOUT_S = 10.0
 CONNECTIONS_LIMIT = 4
 RENDER_THREADS = 2
 KMZ_LIMIT_BYTES = 16 * 1024 * 1024
+LAST_REASON = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,18 @@ class SimulationOptions:
     rtsp_port: int
     api: str
     password: str
+    return_faults: tuple[ReturnFault, ...] = ()
+
+
+def return_fault(text: str) -> ReturnFault:
+    """Read DOCK:FLIGHT:REASON:SECONDS. Raises ValueError naming what does not fit."""
+    sn, job, reason, after_s = (*text.split(":"), "", "", "")[:4]
+    if not sn or not job.isdigit() or not reason.isdigit() or int(reason) > LAST_REASON:
+        raise ValueError(
+            f"write DOCK:FLIGHT:REASON:SECONDS, as SIMDOCK0001:1:3:5 (reasons 0..{LAST_REASON}), "
+            f"not {text!r}"
+        )
+    return ReturnFault(sn, int(job), int(reason), float(after_s))
 
 
 async def simulate(settings: Settings, options: SimulationOptions) -> None:
@@ -75,6 +89,7 @@ async def simulate(settings: Settings, options: SimulationOptions) -> None:
             http_port=options.http_port,
             rtsp_port=options.rtsp_port,
             render_threads=RENDER_THREADS,
+            return_faults=options.return_faults,
         )
         district = demo_district(options.seed, options.http_port, options.rtsp_port)
         await run(fleet, district, settings.clock(), bus_for, fetch, phone_for)

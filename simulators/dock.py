@@ -16,8 +16,10 @@ from simulators import osd
 from simulators.alarms import alarms_now
 from simulators.dock_memory import DockPolicy, DockState, Said
 from simulators.drone import (
+    LIVE,
     PREPARING,
     STANDBY,
+    WAYLINE,
     Flying,
     advance,
     depart,
@@ -204,6 +206,7 @@ class DockMachine:
         sortie = self.sortie
         assert sortie is not None
         self._end_aside(sortie)
+        self._over_giving_up()
         flying = self.state.flying
         if reason is not None and sortie.broke_index is None and not sortie.complete:
             sortie = self._broken(sortie)
@@ -228,16 +231,48 @@ class DockMachine:
         """Hover where it is: a wayline can be resumed, a flight to a point is over."""
         sortie = self.sortie
         assert sortie is not None
-        stage = Stage.PAUSED if sortie.broke_index is not None else Stage.OVER
+        paused = sortie.broke_index is not None
+        stage, mode = (Stage.PAUSED, WAYLINE) if paused else (Stage.OVER, LIVE)
         self._set(replace(sortie, stage=stage, step=STEP_FLYING, since=self.state.at))
-        self.state = replace(self.state, flying=halt(self.state.flying), over_told=True)
+        self.state = replace(self.state, flying=halt(self.state.flying, mode), over_told=True)
         self.dirty = True
+
+    def _gives_up(self, sortie: Sortie) -> bool:
+        """Give up the return where a fault says so: hover, and tell."""
+        waited_s, jobs = (self.state.at - sortie.since).total_seconds(), self.state.jobs
+        fault = next(
+            (
+                f
+                for f in self.policy.return_faults
+                if (f.dock_sn, f.job) == (self.dock.sn, jobs) and waited_s >= f.after_s
+            ),
+            None,
+        )
+        if fault is None or self.state.gave_up_on_job == jobs or sortie.step == STEP_LANDING:
+            return False
+        self.break_off_return()
+        self.state = replace(self.state, gave_up=fault.reason, gave_up_on_job=jobs)
+        self._tell_giving_up(1, fault.reason)
+        return True
+
+    def _over_giving_up(self) -> None:
+        """It does something else than hover after a return it gave up."""
+        reason = self.state.gave_up
+        if reason is not None:
+            self.state = replace(self.state, gave_up=None)
+            self._tell_giving_up(0, reason)
+
+    def _tell_giving_up(self, action: int, reason: int) -> None:
+        data = {"sn": self.dock.sn, "action": action, "reason": reason}
+        self._event("device_exit_homing_notify", data)
 
     def _left_undone(self, sortie: Sortie) -> bool:
         return sortie.kind is SortieKind.WAYLINE and sortie.broke_index is not None
 
     def _home(self, sortie: Sortie) -> None:
         flying = self.state.flying
+        if flying.airborne and self._gives_up(sortie):
+            return
         if not flying.airborne:
             self.count("landings")
             self._set(replace(sortie, stage=Stage.CLOSING, step=STEP_COVER, since=self.state.at))
@@ -327,6 +362,7 @@ class DockMachine:
         sortie = self.sortie
         assert sortie is not None
         self._end_aside(sortie)
+        self._over_giving_up()
         flying = redirect(self.state.flying, resume_legs(sortie))
         self.state = replace(self.state, flying=flying, over_told=False)
         self._set(
@@ -346,6 +382,7 @@ class DockMachine:
         sortie = self.sortie
         assert sortie is not None
         self._end_aside(sortie)
+        self._over_giving_up()
         if sortie.stage is Stage.OUTBOUND and sortie.kind is SortieKind.WAYLINE:
             sortie = self._broken(sortie)
         self._set(

@@ -188,7 +188,7 @@ def _recover(machine: DockMachine, _: dict[str, Any], __: datetime) -> Reply:
     sortie = machine.sortie
     if sortie is None or sortie.kind is not SortieKind.WAYLINE:
         return Reply(NOT_FLYING)
-    if sortie.stage not in (Stage.PAUSED, Stage.ASIDE, Stage.OVER):
+    if sortie.complete or sortie.stage not in (Stage.PAUSED, Stage.ASIDE, Stage.OVER):
         return Reply(NOT_FLYING)
     machine.resume()
     return Reply(OK)

@@ -13,6 +13,17 @@ from simulators.sortie import Sortie, Start
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnFault:
+    """On its `job`-th flight (from 1) the aircraft gives up its return `after_s` clock seconds
+    after it turned for home, once, for the vendor's `reason` (0..10)."""
+
+    dock_sn: str
+    job: int
+    reason: int
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class DockPolicy:
     """`answer_timeout_s` is how long the server is waited for before a take-off, clock seconds."""
 
@@ -22,6 +33,7 @@ class DockPolicy:
     charge_pct_s: float = 0.0365
     frame_every_s: float = 4.0
     frame_every_holding_s: float = 1.5
+    return_faults: tuple[ReturnFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,8 @@ class DockState:
     over_told: bool = False
     area_checksum: str = ""
     areas: tuple[KeepOut, ...] = ()
+    gave_up: int | None = None
+    gave_up_on_job: int = 0
 
     @property
     def at(self) -> datetime:

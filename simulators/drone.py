@@ -123,12 +123,16 @@ def redirect(
     )
 
 
-def halt(flying: Flying) -> Flying:
-    """Return the aircraft braking to a hover where it is."""
+def halt(flying: Flying, mode: int | None = None) -> Flying:
+    """Return the aircraft braking to a hover where it is, in the mode it is in or another."""
     m = flying.motion
     stop_s = m.speed_m_s / 3.0
     leg = Leg(
-        m.x_m + 0.5 * m.vx_m_s * stop_s, m.y_m + 0.5 * m.vy_m_s * stop_s, m.z_m, 2.0, flying.mode
+        m.x_m + 0.5 * m.vx_m_s * stop_s,
+        m.y_m + 0.5 * m.vy_m_s * stop_s,
+        m.z_m,
+        2.0,
+        flying.mode if mode is None else mode,
     )
     return redirect(flying, (leg,))
 

@@ -27,7 +27,7 @@ from simulators.counters import FILE_NAME as COUNTERS_FILE
 from simulators.counters import Counters
 from simulators.dock import DockMachine
 from simulators.dock_link import DockLink, Fetch
-from simulators.dock_memory import DockPolicy, DockState, new_state
+from simulators.dock_memory import DockPolicy, DockState, ReturnFault, new_state
 from simulators.gateway import Gateway
 from simulators.remote import RemoteLink, RemoteMachine, RemotePolicy, RemoteState
 from simulators.responder import Person, Phone, ResponderPolicy
@@ -64,6 +64,7 @@ class FleetOptions:
     rtsp_port: int | None = None
     render_threads: int = 1
     frame_every_wall_s: float = 1.0
+    return_faults: tuple[ReturnFault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def _dock(ground: _Ground, dock: Dock, drone: Drone) -> tuple[DockMachine, Path]
     policy = DockPolicy(
         answer_timeout_s=max(ANSWER_TIMEOUT_S, ANSWER_TIMEOUT_WALL_S * rate),
         drc_hz=min(DRC_HZ, max(DRC_LEAST_HZ, DRC_WALL_HZ / rate)),
+        return_faults=ground.options.return_faults,
     )
     memory = ground.options.state_folder / f"{dock.sn}.json"
     state = load(memory, DockState)

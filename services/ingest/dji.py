@@ -13,6 +13,8 @@ from typing import Any
 from domain.device import DeviceKind
 from domain.mission import BreakPoint
 from domain.observation import (
+    RETURN_GIVEN_UP,
+    RETURN_GIVEN_UP_LEVEL,
     AlarmSet,
     DeviceAlarm,
     DeviceRequest,
@@ -91,7 +93,7 @@ def read(topic: str, payload: bytes, received_at: datetime, devices: Devices) ->
     if channel == "status":
         return _status(sn, message, data, at)
     if channel == "events":
-        return _event(sn, message, data, at)
+        return _event(sn, message, data, at, devices)
     if channel == "requests":
         return _request(sn, message, data, at)
     raise Unreadable(f"no such channel: {channel}")
@@ -234,7 +236,9 @@ def _status(sn: str, message: dict[str, Any], data: dict[str, Any], at: datetime
     return Heard((Topology(sn, at, drones),), reply)
 
 
-def _event(sn: str, message: dict[str, Any], data: dict[str, Any], at: datetime) -> Heard:
+def _event(
+    sn: str, message: dict[str, Any], data: dict[str, Any], at: datetime, devices: Devices
+) -> Heard:
     method = text(message, "method") or ""
     reply = None
     if integer(message, "need_reply", 0, 1):
@@ -243,6 +247,8 @@ def _event(sn: str, message: dict[str, Any], data: dict[str, Any], at: datetime)
         return Heard((_progress(sn, data, at),), reply)
     if method == "hms":
         return Heard((_alarms(sn, data, at),), reply)
+    if method == RETURN_GIVEN_UP:
+        return Heard((_return_given_up(sn, data, at, devices),), reply)
     return Heard((), reply)
 
 
@@ -299,6 +305,20 @@ def _alarms(sn: str, data: dict[str, Any], at: datetime) -> AlarmSet:
             raise Unreadable("an hms alarm has no code")
         alarms.append(DeviceAlarm(code, level or 0, f"{component or 0}/{sensor or 0}"))
     return AlarmSet(sn, at, tuple(sorted(set(alarms), key=lambda a: (a.code, a.component))))
+
+
+def _return_given_up(
+    sn: str, data: dict[str, Any], at: datetime, devices: Devices
+) -> AlarmSet:
+    """Action 1 raises the aircraft's one alarm of its own, 0 ends it; other alarms are docks'."""
+    drone_sn = devices.drone_of.get(sn)
+    if drone_sn is None:
+        raise Unreadable(f"gateway {sn} is not registered")
+    action, reason = integer(data, "action", 0, 1), integer(data, "reason", 0, 65535)
+    if action is None or (action == 1 and reason is None):
+        raise Unreadable(f"{RETURN_GIVEN_UP} needs an action 0 or 1, and a reason with 1")
+    alarm = DeviceAlarm(RETURN_GIVEN_UP, RETURN_GIVEN_UP_LEVEL, str(reason))
+    return AlarmSet(drone_sn, at, (alarm,) if action == 1 else ())
 
 
 def _request(sn: str, message: dict[str, Any], data: dict[str, Any], at: datetime) -> Heard:

@@ -138,6 +138,8 @@ def _listed(flight: Flight) -> dict[str, Any]:
         "outcome": to_plain(flight.outcome),
         "status": flight.status,
         "percent": flight.percent,
+        "homeward": flight.homeward(),
+        "given_up": _given_up(flight),
     }
 
 
@@ -149,11 +151,25 @@ def _shown(flight: Flight) -> dict[str, Any]:
         "reason": flight.reason,
         "steps": to_plain(flight.steps),
         "ordered": to_plain(flight.ordered),
+        "homeward": flight.homeward(),
+        "given_up": _given_up(flight),
         "dock": _told_by_dock(flight),
         "carrier_id": flight.carrier_id,
         "diverted_for": flight.diverted_for,
         "concluded": to_plain(flight.concluded),
         "wayline": path_feature(flight.mission),
+    }
+
+
+def _given_up(flight: Flight) -> dict[str, Any] | None:
+    """Why the aircraft gave up its return home, since when, and what a person can do."""
+    lost = flight.given_up
+    if lost is None:
+        return None
+    return {
+        "reason": to_plain(words("return_given_up", lost.reason)),
+        "at": to_plain(lost.at),
+        "advice": to_plain(words("advice", "return_given_up")),
     }
 
 

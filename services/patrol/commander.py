@@ -19,12 +19,13 @@ from domain.events import (
 )
 from domain.ids import derive
 from domain.mission import Mission, MissionOutcome, MissionPurpose
+from domain.mission_return import ReturnRegained
 from runtime.ledger import VersionConflict
 from services.patrol.aircraft.wpml import fingerprint
 from services.patrol.conversation import Conversation
 from services.patrol.departure import Other
 from services.patrol.dock_codes import BUSY, may_ask_again_s
-from services.patrol.dock_state import DeviceNow
+from services.patrol.dock_state import HOMING_MODES, DeviceNow
 from services.patrol.flight import TAKE_OFFS, Flight, Step
 from services.patrol.gate import Stand, airtime_s
 from services.patrol.next_step import (
@@ -103,10 +104,23 @@ class Commander:
         for flight in flights:
             if not self.permits.commands(flight.mission.drone_sn):
                 continue
-            if await self._recalled(flight, at):
+            if await self._seen_homing(flight, at) or await self._recalled(flight, at):
                 continue
             view = await self._view(flight, by_id, at)
             await self._act(flight, decide(flight, view, at, self.patience), at, flights)
+
+    async def _seen_homing(self, flight: Flight, at: datetime) -> bool:
+        """Note that an aircraft that had given up its return is on its way home again."""
+        lost, drone_sn = flight.given_up, flight.mission.drone_sn
+        now = self.devices.get(drone_sn)
+        if lost is None or now is None or now.mode_code not in HOMING_MODES:
+            return False
+        if now.mode_told_at is None or now.mode_told_at <= lost.at:
+            return False
+        event = ReturnRegained(flight.mission.mission_id, drone_sn, now.mode_code)
+        await self.append(event.mission_id, [event], at, expected=flight.version)
+        log.info("comes home after all", mission=event.mission_id)
+        return True
 
     async def _recalled(self, flight: Flight, at: datetime) -> bool:
         """Order a flight home, or to hold or go on, where a rule says so."""
@@ -161,6 +175,7 @@ class Commander:
             other=other,
             can_finish=self._can_finish(flight, at),
             home_asked_by=stop.by if stop is not None and stop.all_home else None,
+            home_asked_at=stop.at if stop is not None and stop.all_home else None,
             controlled_by=control.by if control is not None else None,
             in_flight=frozenset(self._in_flight),
         )

@@ -13,6 +13,8 @@ from typing import Any
 from domain.place import Position
 
 _DOCK_IDLE_MODE = 0
+HOMING_MODES = (9, 10)
+"""`mode_code` of an aircraft: on its way home, landing there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class DeviceNow:
     position: Position | None = None
     positioned_at: datetime | None = None
     idle_since: datetime | None = None
+    mode_told_at: datetime | None = None
 
 
 def heard(before: DeviceNow | None, sn: str, payload: bytes, at: datetime) -> DeviceNow | None:
@@ -62,6 +65,7 @@ def _merged(now: DeviceNow, data: dict[str, Any]) -> DeviceNow:
         now,
         in_dock=now.in_dock if in_dock is None else in_dock == 1,
         mode_code=now.mode_code if mode is None else int(mode),
+        mode_told_at=now.mode_told_at if mode is None else now.heard_at,
         rain_level=now.rain_level if rain is None else int(rain),
         wind_m_s=now.wind_m_s if wind is None else wind,
     )

@@ -23,6 +23,7 @@ from domain.mission import (
     MissionOutcome,
     MissionState,
 )
+from domain.mission_return import ReturnGivenUp, ReturnRegained
 
 _AIRBORNE_STEP = 24
 
@@ -81,6 +82,15 @@ class Ordered:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The aircraft gave up its return home: why (the vendor's reason), and after how many steps."""
+
+    reason: int
+    at: datetime
+    after_steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Flight:
     """A mission folded from the ledger. `version` is that of its stream mission/<id>.
 
@@ -111,6 +121,7 @@ class Flight:
     outcome: MissionOutcome | None = None
     reason: str = ""
     ordered: Ordered | None = None
+    given_up: GivenUp | None = None
 
     @property
     def open(self) -> bool:
@@ -131,21 +142,35 @@ class Flight:
         return next((s for s in reversed(recent) if s.step == step), None)
 
     def since_return_cancelled(self) -> tuple[SentStep, ...]:
-        """Return the steps sent after the dock last agreed to break off a return."""
-        agreed = [
-            i for i, s in enumerate(self.steps) if s.step == Step.CANCEL_RETURN and s.result == 0
+        """Return the steps sent after the dock last agreed to break off a return, or after the
+        aircraft gave up the one it was on."""
+        ends = [
+            i + 1
+            for i, s in enumerate(self.steps)
+            if s.step == Step.CANCEL_RETURN and s.result == 0
         ]
-        return self.steps[agreed[-1] + 1 if agreed else 0 :]
+        ends.append(self.given_up.after_steps if self.given_up is not None else 0)
+        return self.steps[max(ends) :]
 
     def called_home(self) -> SentStep | None:
         """Return the latest call home, unless that return was broken off."""
         recent = reversed(self.since_return_cancelled())
         return next((s for s in recent if s.step == Step.RETURN_HOME), None)
 
-    def homeward(self) -> bool:
+    def return_agreed(self) -> bool:
         """Tell whether the dock agreed to a call home that still stands."""
         called = self.called_home()
         return called is not None and called.result == 0
+
+    def homeward(self) -> bool:
+        """Tell whether it comes home as called. One that gave up does when it is seen doing so,
+        not when its dock agrees to ask it again."""
+        return self.given_up is None and self.return_agreed()
+
+    def helpless(self) -> bool:
+        """Tell whether it gave up its return and nobody has told it anything since."""
+        lost, told = self.given_up, self.ordered
+        return lost is not None and (told is None or told.at <= lost.at)
 
     def pending(self) -> SentStep | None:
         """Return the step that awaits its answer."""
@@ -172,6 +197,8 @@ def touched(event: Event) -> tuple[str, ...]:
             | LookStarted()
             | MissionEnded()
             | LookConcluded()
+            | ReturnGivenUp()
+            | ReturnRegained()
         ):
             return (event.mission_id,)
         case _:
@@ -208,6 +235,10 @@ def evolve(flight: Flight, event: Event, at: datetime) -> Flight:
                 Order(event.order), event.by, event.reason, at, after_steps=len(flight.steps)
             )
             return replace(flight, ordered=ordered)
+        case ReturnGivenUp():
+            return replace(flight, given_up=GivenUp(event.reason, at, len(flight.steps)))
+        case ReturnRegained():
+            return replace(flight, given_up=None)
         case LookStarted():
             return replace(
                 flight, look_started_at=at, look_deadline_at=event.deadline_at, changed_at=at

@@ -14,6 +14,7 @@ import structlog
 from domain.district import District
 from domain.events import (
     CellSeen,
+    DeviceAlarmRaised,
     Event,
     HazardRaised,
     IncidentClosed,
@@ -26,6 +27,8 @@ from domain.events import (
     VerificationRequested,
 )
 from domain.mission import Mission, MissionOutcome, MissionPurpose
+from domain.mission_return import ReturnGivenUp
+from domain.observation import RETURN_GIVEN_UP
 from geo.routes import FlightModel
 from runtime.ledger import Entry, Transaction
 from services.patrol.aircraft.wpml import airframe, kmz
@@ -73,6 +76,8 @@ class Fold:
                 if incident is not None:
                     keep_from = counts_from(entry.at, self._policy)
                     await self._store.reported(tx, incident, keep_from)
+            case DeviceAlarmRaised(device_sn=sn, code=code) if code == RETURN_GIVEN_UP:
+                await self._given_up(tx, sn, int(entry.event.component), entry.at)
             case IncidentFiled(incident_id=incident_id):
                 await self._store.filed(tx, incident_id)
             case IncidentClosed() | IncidentDismissed():
@@ -152,6 +157,22 @@ class Fold:
                 await self._store.drop_look(tx, look.look_id)
             elif look.mission_id() == event.mission_id:
                 await self._store.want(tx, replace(look, tries=look.tries + 1))
+
+    async def _given_up(
+        self, tx: Transaction, drone_sn: str, reason: int, at: datetime
+    ) -> None:
+        """Write into the flight's own stream that its aircraft gave up its return home."""
+        for known in await self._store.open_flights():
+            mission = known.mission
+            if mission.drone_sn != drone_sn or known.carrier_id is not None:
+                continue
+            if known.given_up is not None and known.given_up.reason == reason:
+                continue
+            event = ReturnGivenUp(mission.mission_id, drone_sn, reason)
+            stream = f"mission/{mission.mission_id}"
+            version = await tx.append(stream, [event], at=at, actor="patrol")
+            await self.event(tx, event, at, version)
+            log.warning("return given up", mission=mission.mission_id, reason=reason)
 
     async def _drop_given(self, tx: Transaction, mission_id: str) -> None:
         for look in await self._store.looks(tx):

@@ -48,7 +48,8 @@ class View:
     `dock_idle_since` is None unless the dock is heard and idle with its aircraft inside; `other`
     is the carrier of a look that rides on a patrol, or the look a patrol is turned aside for;
     `in_flight` are the transactions whose answers this process is waiting for. `home_asked_by`
-    called everything home; `controlled_by` has the drone in hand, and automatic steps stop.
+    called everything home, at `home_asked_at`; `controlled_by` has the drone in hand, and
+    automatic steps stop.
     """
 
     dock_idle_since: datetime | None = None
@@ -56,6 +57,7 @@ class View:
     other: Flight | None = None
     can_finish: bool = True
     home_asked_by: str | None = None
+    home_asked_at: datetime | None = None
     controlled_by: str | None = None
     in_flight: frozenset[str] = frozenset()
 
@@ -129,6 +131,9 @@ def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next 
     by_a_person = ordered is not None and ordered.by != _MACHINE
     if view.controlled_by is not None and view.home_asked_by is None and not by_a_person:
         return None
+    if flight.helpless() and not _all_home_since(flight, view):
+        # What it could not do for itself it is not asked to do again by a machine.
+        return None
     if asked_by is not None and flight.carrier_id is None:
         if flight.airborne():
             return None if flight.homeward() else _home(flight, at, patience, asked_by)
@@ -142,7 +147,7 @@ def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next 
         return Intend(Step.PAUSE, ordered.by) if wanted else None
     if ordered is not None and ordered.order is Order.CANCEL_RETURN and flight.airborne():
         # Then it hovers until a person says what comes next.
-        wanted = flight.homeward() and flight.since_order(Step.CANCEL_RETURN) is None
+        wanted = flight.return_agreed() and flight.since_order(Step.CANCEL_RETURN) is None
         return Intend(Step.CANCEL_RETURN, ordered.by) if wanted else None
     resumed = ordered is not None and ordered.order is Order.RESUME and flight.airborne()
     if ordered is not None and resumed and flight.status == "paused":
@@ -150,6 +155,11 @@ def _told(flight: Flight, view: View, at: datetime, patience: Patience) -> Next 
             return Intend(Step.RECOVERY, ordered.by)
         return None
     return None if view.controlled_by is not None else _Free()
+
+
+def _all_home_since(flight: Flight, view: View) -> bool:
+    asked_at, lost = view.home_asked_at, flight.given_up
+    return asked_at is not None and lost is not None and asked_at > lost.at
 
 
 def _called_home_by(flight: Flight, view: View) -> str | None:
@@ -268,7 +278,8 @@ def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) 
     carrier = view.other
     if flight.look_started_at is not None and _judged(flight, at, patience):
         return End(_outcome(flight, MissionOutcome.PARTIAL), "look_over")
-    if carrier is None or not carrier.open or carrier.homeward():
+    left = carrier is None or carrier.homeward() or carrier.given_up is not None
+    if carrier is None or left or not carrier.open:
         return End(_outcome(flight, MissionOutcome.FAILED), "carrier_left")
     if flight.look_started_at is not None:
         return None

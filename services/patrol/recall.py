@@ -53,7 +53,7 @@ def recall(
     told = flight.ordered
     if not flight.airborne() or flight.carrier_id is not None:
         return None
-    if flight.called_home() is not None:
+    if flight.called_home() is not None or flight.helpless():
         return None
     if told is not None and told.order in (Order.RETURN_HOME, Order.CANCEL_RETURN):
         # A person who broke off a return has taken over; another order ends that.

@@ -417,7 +417,7 @@ def _order_refused(
     if control is not None and control.by != who.account_id:
         return Refusal("in_hand", "drone_sn", f"{control.by} has the drone in hand")
     if order is Order.CANCEL_RETURN:
-        if flight.airborne() and flight.homeward():
+        if flight.airborne() and flight.return_agreed():
             return None
         return Refusal("not_homeward", "order", "only a return that was ordered can be cancelled")
     if flight.diverted_for is not None or not flight.mission.cell_codes:

@@ -267,6 +267,7 @@ class CountingDock:
             "latitude": self.home.lat_deg,
             "longitude": self.home.lon_deg,
             "battery": {"capacity_percent": int(self.battery_pct)},
+            "mode_code": 0 if idle else (9 if self.homing else 5),
         }
         for sn, data in ((self.sn, dock), (self.drone_sn, drone)):
             if sn == self.drone_sn and self.drone_silent:

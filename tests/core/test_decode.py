@@ -138,6 +138,31 @@ def test_hms_is_the_whole_current_set() -> None:
     assert [(a.code, a.level, a.component) for a in alarms.alarms] == [("0x16100083", 2, "0/1")]
 
 
+@pytest.mark.parametrize(
+    ("data", "reasons"),
+    [
+        # The vendor's own example has its reason as text.
+        ({"sn": DOCK, "action": 1, "reason": "3"}, ["3"]),
+        ({"sn": DOCK, "action": 0, "reason": 3}, []),
+        ({"sn": DOCK, "action": 0}, []),
+    ],
+)
+def test_a_return_given_up_is_an_alarm_of_the_aircraft(
+    data: dict[str, Any], reasons: list[str]
+) -> None:
+    body = {"method": "device_exit_homing_notify", "tid": "t", "bid": "b", "need_reply": 1,
+            "timestamp:": STAMP, "data": data}  # fmt: skip
+    told = heard(f"thing/product/{DOCK}/events", body)
+    (alarms,) = told.observations
+    assert isinstance(alarms, AlarmSet)
+    assert alarms.device_sn == DRONE
+    assert [(a.code, a.level, a.component) for a in alarms.alarms] == [
+        ("device_exit_homing_notify", 3, reason) for reason in reasons
+    ]
+    assert told.reply is not None
+    assert (told.reply.topic, told.reply.tid) == (f"thing/product/{DOCK}/events_reply", "t")
+
+
 def test_a_request_is_kept_for_its_answer() -> None:
     body = {"method": "config", "tid": "t", "bid": "b", "timestamp": STAMP, "data": {}}
     (request,) = heard(f"thing/product/{DOCK}/requests", body).observations
@@ -193,6 +218,11 @@ def test_a_looks_progress_is_a_flight_report(name: str) -> None:
             "speaks on the topic",
         ),
         (f"thing/product/{DOCK}/events", b'{"method": "hms", "data": {"list": 1}}', "hms list"),
+        (
+            f"thing/product/{DOCK}/events",
+            b'{"method": "device_exit_homing_notify", "data": {"action": 1}}',
+            "a reason with 1",
+        ),
         (f"gridwing/telemetry/{DRONE}", b'{"at": 1, "device_sn": "X"}', "speaks on the topic"),
         (OSD, b'{"gateway": "SOMEDOCK", "data": {}}', "does not speak for"),
         (OSD, b"{}", "no data"),

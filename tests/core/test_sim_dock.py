@@ -22,7 +22,7 @@ from simulators.dock_commands import (
     answer,
     start_refusal,
 )
-from simulators.dock_memory import DockPolicy, DockState, Said, new_state
+from simulators.dock_memory import DockPolicy, DockState, ReturnFault, Said, new_state
 from simulators.kinematics import Wind
 from simulators.sortie import RESOURCE
 from simulators.wayline import FilePoint, FileWayline
@@ -171,6 +171,33 @@ def test_a_return_broken_off_hovers_and_the_wayline_can_be_resumed() -> None:
     assert flown.call("flighttask_recovery") == OK
     flown.run(250)
     assert flown.told("flighttask_progress")[-1] == "ok"
+    assert flown.counts == ["takeoffs", "landings"]
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_a_return_given_up_hovers_is_told_and_goes_on_when_asked_anew(called: bool) -> None:
+    """Called home in the middle, or on its way home after the last waypoint."""
+    flown = Flown(policy=DockPolicy(return_faults=(ReturnFault(DOCK.sn, 1, 3, 4.0),)))
+    flown.prepare()
+    flown.call("flighttask_execute", flight_id="F1")
+    flown.run(60)
+    if called:
+        assert flown.call("return_home") == OK
+    flown.run(100)
+    told = [o.data for o in flown.said if o.method == "device_exit_homing_notify"]
+    assert told == [{"sn": DOCK.sn, "action": 1, "reason": 3}]
+    flying = flown.machine.state.flying
+    assert (flying.airborne, flying.mode in (9, 10)) == (True, False)
+    assert flown.told("flighttask_progress")[-1] == "paused"
+    assert flown.call("flighttask_recovery") == (OK if called else NOT_FLYING)
+    flown.run(3)
+    assert flown.call("return_home") == OK
+    flown.run(2)
+    assert flown.machine.state.flying.mode == 9
+    flown.run(120)
+    actions = [o.data["action"] for o in flown.said if o.method == "device_exit_homing_notify"]
+    assert actions == [1, 0]
+    assert flown.told("flighttask_progress")[-1] == ("partially_done" if called else "ok")
     assert flown.counts == ["takeoffs", "landings"]
 
 

@@ -50,8 +50,9 @@ async def town(
     epoch: datetime,
     slot: str,
     recordings: Path,
+    rate: float = 1.0,
 ) -> AsyncIterator[Town]:
-    clock = Clock(epoch, wall_clock().wall_s(), 1.0)
+    clock = Clock(epoch, wall_clock().wall_s(), rate)
     async with (
         open_pool(urls.service) as pool,
         MqttBus(broker_url, f"test-ingest-{slot}") as bus,
