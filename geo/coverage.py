@@ -69,7 +69,7 @@ class Effort:
 
 
 QUICK = Effort(20.0, 28.0, (0.95, 0.98), 2, 8_000, 1, 60_000, 0, 4, 6_000)
-BEST = Effort(24.0, 40.0, (0.93, 0.96, 0.98, 1.0), 4, 40_000, 3, 160_000, 650_000, 5, 40_000, 3)
+BEST = Effort(24.0, 40.0, (0.93, 0.96, 0.98, 1.0), 4, 60_000, 3, 240_000, 1_100_000, 5, 50_000, 3)
 _LAST_AFTER_TRIES = 0.7
 """What is left of the last search, so that several tries cost no more."""
 _PATIENT, _MOST_PATIENT, _PER_HOLE = 1.5, 4.0, 0.2

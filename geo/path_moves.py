@@ -10,15 +10,16 @@ import math
 
 import numpy as np
 
-from geo.strip_counter import WIDE, Counts, Draws, Floats, Ints, Marks, compiled
+from geo.strip_counter import WIDE, Counts, Draws, Floats, Ints, Marks, Rows, uncounted
 
 PATH_LIMIT = 4000
 """Vertices a path may grow to."""
 LISTED = 16
+_DRAWN = 4
 SPLICE, REVERSE, CARRY, CARRY_TURNED = 0, 1, 2, 3
 
 
-@compiled
+@uncounted
 def uniform(rng: Draws) -> float:
     """Draw from [0, 1): xorshift64* (Vigna 2016)."""
     x = rng[0]
@@ -29,19 +30,19 @@ def uniform(rng: Draws) -> float:
     return float((x * np.uint64(2685821657736338717)) >> np.uint64(11)) / 9007199254740992.0
 
 
-@compiled
+@uncounted
 def _below(rng: Draws, limit: int) -> int:
     return min(int(uniform(rng) * limit), limit - 1)
 
 
-@compiled
+@uncounted
 def _spread(rng: Draws, widest: float) -> float:
     """Draw a signed step, log-uniform in size over seven octaves below `widest`."""
     size = widest * 2.0 ** (-7.0 * uniform(rng))
     return float(size * (2.0 * uniform(rng) - 1.0))
 
 
-@compiled
+@uncounted
 def _segment_list(lists: Floats, which: int, sizes: Ints, a: Floats, b: Floats) -> None:
     at = sizes[which]
     lists[which, at, 0], lists[which, at, 1] = a[0], a[1]
@@ -49,14 +50,14 @@ def _segment_list(lists: Floats, which: int, sizes: Ints, a: Floats, b: Floats) 
     sizes[which] = at + 1
 
 
-@compiled
+@uncounted
 def _disc_list(lists: Floats, which: int, sizes: Ints, a: Floats) -> None:
     at = sizes[which]
     lists[which, at, 0], lists[which, at, 1] = a[0], a[1]
     sizes[which] = at + 1
 
 
-@compiled
+@uncounted
 def _list_splice(
     path: Floats, size: int, lo: int, hi: int, fresh: Floats, k: int, lists: Floats, sizes: Ints
 ) -> None:
@@ -77,7 +78,7 @@ def _list_splice(
             _segment_list(lists, 1, sizes, here, then)
 
 
-@compiled
+@uncounted
 def _list_reverse(path: Floats, size: int, i: int, j: int, lists: Floats, sizes: Ints) -> None:
     if i > 0:
         _segment_list(lists, 0, sizes, path[i - 1], path[i])
@@ -93,7 +94,7 @@ def _list_reverse(path: Floats, size: int, i: int, j: int, lists: Floats, sizes:
         _disc_list(lists, 2, sizes, path[i])
 
 
-@compiled
+@uncounted
 def _list_carry(
     path: Floats, size: int, i: int, j: int, k: int, turned: bool, lists: Floats, sizes: Ints
 ) -> None:
@@ -118,7 +119,7 @@ def _list_carry(
         _segment_list(lists, 1, sizes, path[i - 1], path[j + 1])
 
 
-@compiled
+@uncounted
 def list_move(path: Floats, size: int, move: Ints, fresh: Floats, lists: Floats,
                sizes: Ints) -> None:  # fmt: skip
     sizes[:] = 0
@@ -131,33 +132,33 @@ def list_move(path: Floats, size: int, move: Ints, fresh: Floats, lists: Floats,
         _list_carry(path, size, move[1], move[2], move[3], turned, lists, sizes)
 
 
-@compiled
+@uncounted
 def build(path: Floats, size: int, move: Ints, fresh: Floats, out: Floats) -> int:
     """Write the path after a move; return its vertices."""
     kind, i, j, k = move[0], move[1], move[2], move[3]
     if kind == SPLICE:
-        out[:i] = path[:i]
-        out[i : i + k] = fresh[:k]
-        out[i + k : i + k + size - j] = path[j:size]
+        for s in range(i):
+            out[s, 0], out[s, 1] = path[s, 0], path[s, 1]
+        for s in range(k):
+            out[i + s, 0], out[i + s, 1] = fresh[s, 0], fresh[s, 1]
+        for s in range(j, size):
+            out[s - j + i + k, 0], out[s - j + i + k, 1] = path[s, 0], path[s, 1]
         return int(size - (j - i) + k)
-    if kind == REVERSE:
-        out[:size] = path[:size]
-        for s in range(i, j + 1):
-            out[s] = path[i + j - s]
-        return size
     at = 0
     for s in range(size):
-        if s < i or s > j:
-            out[at] = path[s]
+        if kind == REVERSE or s < i or s > j:
+            t = i + j - s if kind == REVERSE and i <= s <= j else s
+            out[at, 0], out[at, 1] = path[t, 0], path[t, 1]
             at += 1
-        if s == k:
-            for t in range(i, j + 1):
-                out[at] = path[i + j - t] if kind == CARRY_TURNED else path[t]
+        if kind != REVERSE and s == k:
+            for u in range(i, j + 1):
+                t = i + j - u if kind == CARRY_TURNED else u
+                out[at, 0], out[at, 1] = path[t, 0], path[t, 1]
                 at += 1
     return size
 
 
-@compiled
+@uncounted
 def _nearest_vertex(path: Floats, size: int, x: float, y: float) -> int:
     best, at = WIDE, 0
     for i in range(size):
@@ -168,7 +169,7 @@ def _nearest_vertex(path: Floats, size: int, x: float, y: float) -> int:
     return at
 
 
-@compiled
+@uncounted
 def _nearest_segment(path: Floats, size: int, x: float, y: float, foot: Floats) -> int:
     best, at = WIDE, 0
     for i in range(size - 1):
@@ -184,28 +185,34 @@ def _nearest_segment(path: Floats, size: int, x: float, y: float, foot: Floats) 
     return at
 
 
-@compiled
-def _missed_cell(
-    counts: Counts, inside: Marks, limits: Ints, rng: Draws, found: Floats
-) -> bool:
-    """Look along a few random rows for a cell nobody sees."""
-    for _ in range(12):
-        row = _below(rng, counts.shape[0])
-        left, right = limits[row, 0], limits[row, 1]
-        if right <= left:
-            continue
-        start = left + _below(rng, right - left)
-        for step in range(right - left):
-            x = start + step
-            if x >= right:
-                x -= right - left
-            if counts[row, x] == 0 and inside[row, x] > 0:
-                found[0], found[1] = x + 0.5, row + 0.5
-                return True
+@uncounted
+def list_missed(counts: Counts, inside: Marks, rng: Draws, missed: Rows) -> int:
+    """Write down cells nobody sees, (row, column), from a random row on; return how many."""
+    found, rows = 0, counts.shape[0]
+    first = _below(rng, rows)
+    for step in range(rows):
+        row = (first + step) % rows
+        for x in range(counts.shape[1]):
+            if counts[row, x] < inside[row, x]:
+                missed[found, 0], missed[found, 1] = row, x
+                found += 1
+                if found == missed.shape[0]:
+                    return found
+    return found
+
+
+@uncounted
+def _missed_cell(counts: Counts, missed: Rows, listed: int, rng: Draws, at: Floats) -> bool:
+    """Draw one of the listed cells that nobody sees even now."""
+    for _ in range(_DRAWN if listed > 0 else 0):
+        pick = _below(rng, listed)
+        if counts[missed[pick, 0], missed[pick, 1]] == 0:
+            at[0], at[1] = missed[pick, 1] + 0.5, missed[pick, 0] + 0.5
+            return True
     return False
 
 
-@compiled
+@uncounted
 def _to_missed(
     path: Floats, size: int, at: Floats, rng: Draws, move: Ints, fresh: Floats
 ) -> None:
@@ -232,7 +239,7 @@ def _to_missed(
     move[0], move[1], move[2], move[3] = SPLICE, i + 1, i + 1, 3
 
 
-@compiled
+@uncounted
 def _shift_segment(path: Floats, size: int, step: float, along: bool, rng: Draws,
                    move: Ints, fresh: Floats) -> bool:  # fmt: skip
     """Move a segment sideways, its ends sliding along the neighbouring segments or with it."""
@@ -259,7 +266,7 @@ def _shift_segment(path: Floats, size: int, step: float, along: bool, rng: Draws
     return True
 
 
-@compiled
+@uncounted
 def _slide(path: Floats, size: int, step: float, rng: Draws, move: Ints,
            fresh: Floats) -> bool:  # fmt: skip
     """Move a vertex along one of its segments."""
@@ -275,7 +282,7 @@ def _slide(path: Floats, size: int, step: float, rng: Draws, move: Ints,
     return True
 
 
-@compiled
+@uncounted
 def _near_pair(path: Floats, size: int, i: int, far: float, rng: Draws) -> int:
     """A random vertex within `far` of vertex i, or -1."""
     for _ in range(12):
@@ -285,7 +292,7 @@ def _near_pair(path: Floats, size: int, i: int, far: float, rng: Draws) -> int:
     return -1
 
 
-@compiled
+@uncounted
 def _reorder(path: Floats, size: int, width: float, rng: Draws, move: Ints) -> bool:
     """Reverse a stretch, or carry one elsewhere."""
     i = _below(rng, size)
@@ -313,7 +320,7 @@ def _reorder(path: Floats, size: int, width: float, rng: Draws, move: Ints) -> b
     return True
 
 
-@compiled
+@uncounted
 def _propose_shape(
     path: Floats, size: int, widest: float, rng: Draws, move: Ints, fresh: Floats
 ) -> bool:
@@ -352,13 +359,13 @@ def _propose_shape(
     return True
 
 
-@compiled
-def propose(path: Floats, size: int, widest: float, width: float, counts: Counts, inside: Marks,
-            limits: Ints, rng: Draws, move: Ints, fresh: Floats) -> bool:  # fmt: skip
+@uncounted
+def propose(path: Floats, size: int, widest: float, width: float, counts: Counts, missed: Rows,
+            listed: int, rng: Draws, move: Ints, fresh: Floats) -> bool:  # fmt: skip
     """Draw a move; False where this draw gives none."""
     kind = uniform(rng)
     if kind < 0.08:
-        if size + 3 >= PATH_LIMIT or not _missed_cell(counts, inside, limits, rng, fresh[6]):
+        if size + 3 >= PATH_LIMIT or not _missed_cell(counts, missed, listed, rng, fresh[6]):
             return False
         _to_missed(path, size, fresh[6], rng, move, fresh)
         return True

@@ -13,11 +13,13 @@ from geo.routes import FlightModel, Point
 from geo.search_kernel import ALLOWED, anneal
 from geo.starts import ring_edges
 from geo.strip import FLAT, Strip
-from geo.strip_counter import DISCS, OFFSETS, fill
+from geo.strip_counter import DISCS, SHIFT, fill
 
 CELLS_LIMIT = 16_000_000
 """Of the raster; a wider area gets coarser cells."""
 _COARSEST = 12.0
+_LOGGED = 40
+"""Changes a move makes to one row, at most."""
 LENGTH, TIME = "length", "time"
 
 
@@ -68,11 +70,16 @@ class Field:
         rows, columns = (int(n) for n in np.ceil(span[::-1] / self.cell_m) + 2)
         self.inside = np.zeros((rows, columns), np.uint8)
         self.counts = np.zeros((rows, columns), np.int16)
-        self.limits = np.zeros((rows, 3), np.int64)
-        self.limits[:, 2] = np.random.default_rng(rows).integers(0, OFFSETS, rows)
+        self.limits = np.zeros((rows, 3))
+        self.limits[:, SHIFT] = 1.0 - np.random.default_rng(rows).random(rows)
         fill(self._cells(edges.reshape(-1, 2)).reshape(-1, 4), self.inside, self.limits)
         self.sky_edges = self._cells(ring_edges(sky).reshape(-1, 2)).reshape(-1, 4)
-        self.journal = np.zeros((rows * 40 + 8, 4), np.int64)
+        logged = (rows * _LOGGED + 8, 3)
+        self.ledger = (
+            np.zeros((2, rows, 2), np.int32),
+            np.zeros(logged, np.int32),
+            np.zeros(logged, np.int32),
+        )
         width = strip.width_m / self.cell_m
         self.strip = np.array(
             [
@@ -135,7 +142,7 @@ class Field:
         rng = np.array([(seed * 0x9E3779B97F4A7C15 + 0x1234567) % 2**64 | 1], np.uint64)
         count, price, missing = anneal(
             state, size, self.counts, self.inside, self.limits, self.sky_edges,
-            strip, cost, heats, moves, rng, self.journal, best,
+            strip, cost, heats, moves, rng, self.ledger, best,
         )  # fmt: skip
         points = self._metres(best[:count])
         return Found(

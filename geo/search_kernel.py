@@ -11,6 +11,7 @@ from geo.path_moves import (
     PATH_LIMIT,
     SPLICE,
     build,
+    list_missed,
     list_move,
     propose,
     uniform,
@@ -24,22 +25,27 @@ from geo.strip_counter import (
     Draws,
     Floats,
     Ints,
+    Ledger,
     Marks,
+    clear,
     compiled,
     lay,
     put_disc,
     put_segment,
+    settle,
     swap,
-    undo,
+    uncounted,
 )
 
 # Cost parameters: cells of width, allowed missing cells, whether time counts, the flight model in
 # cells and seconds, and what each vertex costs in widths (for a path without idle wiggles).
 WIDTH, ALLOWED, TIMED, CRUISE, ACCEL, CUT, BEND = 0, 1, 2, 3, 4, 5, 6
 _WINDOW = 8
+_REFRESHED, _MISSED = 512, 4096
+"""The missed cells are listed anew once a move for so many cells of the raster; how many."""
 
 
-@compiled
+@uncounted
 def _crosses(edges: Floats, ax: float, ay: float, bx: float, by: float) -> bool:
     """Tell whether a segment meets any edge of the open sky; touching counts."""
     x0, x1 = min(ax, bx), max(ax, bx)
@@ -62,7 +68,7 @@ def _crosses(edges: Floats, ax: float, ay: float, bx: float, by: float) -> bool:
     return False
 
 
-@compiled
+@uncounted
 def _lists_length(lists: Floats, which: int, sizes: Ints) -> float:
     total = 0.0
     for s in range(sizes[which]):
@@ -72,7 +78,7 @@ def _lists_length(lists: Floats, which: int, sizes: Ints) -> float:
     return total
 
 
-@compiled
+@uncounted
 def _is_open(lists: Floats, sizes: Ints, edges: Floats) -> bool:
     for s in range(sizes[1]):
         new = lists[1, s]
@@ -86,7 +92,7 @@ def _is_open(lists: Floats, sizes: Ints, edges: Floats) -> bool:
     return True
 
 
-@compiled
+@uncounted
 def _same(a: Floats, b: Floats, numbers: int) -> bool:
     for i in range(numbers):  # noqa: SIM110
         if a[i] != b[i]:
@@ -94,12 +100,12 @@ def _same(a: Floats, b: Floats, numbers: int) -> bool:
     return True
 
 
-@compiled
+@uncounted
 def _exchange(
     lists: Floats, sizes: Ints, old: int, strip: Floats, shapes: Floats, counts: Counts,
-    inside: Marks, limits: Ints, journal: Ints,
+    inside: Marks, limits: Floats, ledger: Ledger,
 ) -> int:  # fmt: skip
-    """Swap the old list's shapes for the new list's, alike ones paired; return cells missed."""
+    """Swap the old list's shapes for the new list's, alike ones paired; return cells gained."""
     numbers = 4 if old == 0 else 2
     olds, news = sizes[old], sizes[old + 1]
     head = 0
@@ -110,7 +116,7 @@ def _exchange(
     ):
         olds -= 1
         news -= 1
-    more = 0
+    gained = 0
     for s in range(head, max(olds, news)):
         shapes[0, 7] = NONE
         shapes[1, 7] = NONE
@@ -121,11 +127,11 @@ def _exchange(
                     put_segment(shapes, side, one[0], one[1], one[2], one[3], strip)
                 else:
                     put_disc(shapes, side, one[0], one[1], strip[RADIUS])
-        more += swap(counts, inside, limits, shapes[0], shapes[1], journal)
-    return more
+        gained += swap(counts, inside, limits, shapes[0], shapes[1], ledger)
+    return gained
 
 
-@compiled
+@uncounted
 def _corner_speed(a: Floats, b: Floats, c: Floats, cost: Floats) -> float:
     """The speed at corner b by geo.routes: √(accel · radius), from half-angle formulas."""
     ux, uy, vx, vy = b[0] - a[0], b[1] - a[1], c[0] - b[0], c[1] - b[1]
@@ -142,7 +148,7 @@ def _corner_speed(a: Floats, b: Floats, c: Floats, cost: Floats) -> float:
     return float(min(cost[CRUISE], math.sqrt(cost[ACCEL] * min(by_cut, by_leg))))
 
 
-@compiled
+@uncounted
 def _leg_time(leg: float, start: float, end: float, cost: Floats) -> float:
     accel, top = cost[ACCEL], cost[CRUISE]
     peak = math.sqrt(accel * leg + (start * start + end * end) / 2.0)
@@ -152,7 +158,7 @@ def _leg_time(leg: float, start: float, end: float, cost: Floats) -> float:
     return float((2.0 * top - start - end) / accel + (leg - ramps) / top)
 
 
-@compiled
+@uncounted
 def window_time(path: Floats, size: int, lo: int, hi: int, cost: Floats, speeds: Floats) -> float:
     """Return the seconds from vertex lo to vertex hi; both ends keep the speed in `speeds`."""
     accel = cost[ACCEL]
@@ -173,7 +179,7 @@ def window_time(path: Floats, size: int, lo: int, hi: int, cost: Floats, speeds:
     return total
 
 
-@compiled
+@uncounted
 def whole_time(path: Floats, size: int, cost: Floats, speeds: Floats) -> float:
     """Return the seconds of a path from rest to rest; `speeds` holds each vertex's after it."""
     speeds[0] = 0.0
@@ -181,7 +187,7 @@ def whole_time(path: Floats, size: int, cost: Floats, speeds: Floats) -> float:
     return window_time(path, size, 0, size - 1, cost, speeds)
 
 
-@compiled
+@uncounted
 def _time_change(path: Floats, size: int, move: Ints, fresh: Floats, cost: Floats, speeds: Floats,
                  now: float, trial: Floats, trial_speeds: Floats) -> float:  # fmt: skip
     """Seconds a move adds: exact for reordering, within a window of vertices for splices."""
@@ -201,13 +207,13 @@ def _time_change(path: Floats, size: int, move: Ints, fresh: Floats, cost: Float
     return window_time(trial, after, lo, top, cost, trial_speeds) - before
 
 
-@compiled
+@uncounted
 def _leg(path: Floats, i: int) -> float:
     dx, dy = path[i + 1, 0] - path[i, 0], path[i + 1, 1] - path[i, 1]
     return math.sqrt(dx * dx + dy * dy)
 
 
-@compiled
+@uncounted
 def _blunts(path: Floats, size: int, move: Ints, fresh: Floats, least: float,
             trial: Floats) -> bool:  # fmt: skip
     """Tell whether a move shortens the first or last leg below `least`: see geo.strip.discs."""
@@ -223,13 +229,13 @@ def _blunts(path: Floats, size: int, move: Ints, fresh: Floats, least: float,
     )
 
 
-@compiled
+@uncounted
 def _excess(missing: int, cost: Floats) -> float:
     """Missing area beyond what is allowed, in squared widths."""
     return float(max(0.0, missing - cost[ALLOWED]) / (cost[WIDTH] * cost[WIDTH]))
 
 
-@compiled
+@uncounted
 def _length(path: Floats, size: int) -> float:
     total = 0.0
     for i in range(size - 1):
@@ -238,7 +244,7 @@ def _length(path: Floats, size: int) -> float:
     return total
 
 
-@compiled
+@uncounted
 def _added(path: Floats, size: int, move: Ints, fresh: Floats, lists: Floats, sizes: Ints,
            cost: Floats, speeds: Floats, now: float, trial: Floats,
            trial_speeds: Floats) -> float:  # fmt: skip
@@ -253,7 +259,7 @@ def _added(path: Floats, size: int, move: Ints, fresh: Floats, lists: Floats, si
     return float(lengthened / cost[WIDTH] + bends)
 
 
-@compiled
+@uncounted
 def _price(path: Floats, size: int, cost: Floats, speeds: Floats) -> float:
     """What a path costs in widths. `speeds` holds each vertex's after it, where time counts."""
     if cost[TIMED] > 0.0:
@@ -262,10 +268,24 @@ def _price(path: Floats, size: int, cost: Floats, speeds: Floats) -> float:
     return float(_length(path, size) / cost[WIDTH] + cost[BEND] * size)
 
 
+@uncounted
+def _apply(path: Floats, size: int, move: Ints, fresh: Floats, trial: Floats) -> int:
+    """Make a move; return the path's vertices."""
+    kind, i, j, k = move[0], move[1], move[2], move[3]
+    if kind == SPLICE and k == j - i:
+        for s in range(k):
+            path[i + s, 0], path[i + s, 1] = fresh[s, 0], fresh[s, 1]
+        return size
+    after = build(path, size, move, fresh, trial)
+    for s in range(after):
+        path[s, 0], path[s, 1] = trial[s, 0], trial[s, 1]
+    return after
+
+
 @compiled
 def anneal(
-    path: Floats, size: int, counts: Counts, inside: Marks, limits: Ints, edges: Floats,
-    strip: Floats, cost: Floats, heat: Floats, moves: int, rng: Draws, journal: Ints, best: Floats,
+    path: Floats, size: int, counts: Counts, inside: Marks, limits: Floats, edges: Floats,
+    strip: Floats, cost: Floats, heat: Floats, moves: int, rng: Draws, ledger: Ledger, best: Floats,
 ) -> tuple[int, float, int]:  # fmt: skip
     """Search from `path` (PATH_LIMIT + 8, 2); the cheapest that misses few enough goes into `best`.
 
@@ -278,15 +298,20 @@ def anneal(
     trial = np.zeros((PATH_LIMIT + 8, 2))
     speeds, trial_speeds = np.zeros(PATH_LIMIT + 8), np.zeros(PATH_LIMIT + 8)
     width = cost[WIDTH]
-    missing = lay(path, size, counts, inside, limits, strip, journal)
+    missing = lay(path, size, counts, inside, limits, strip, ledger)
     now = _price(path, size, cost, speeds)
+    missed, listed = np.zeros((_MISSED, 2), np.int32), 0
+    refreshed = 1 + inside.size // _REFRESHED
     best_size, best_cost, best_missing = 0, WIDE, missing
     for step in range(moves):
         share = step / moves
         temperature = heat[0] * (heat[1] / heat[0]) ** share
         penalty = heat[2] * (heat[3] / heat[2]) ** share
         widest = width * heat[4] * (heat[5] / heat[4]) ** share
-        if not propose(path, size, widest, width, counts, inside, limits, rng, move, fresh):
+        if step % refreshed == 0:
+            listed = list_missed(counts, inside, rng, missed)
+            now = _price(path, size, cost, speeds)
+        if not propose(path, size, widest, width, counts, missed, listed, rng, move, fresh):
             continue
         list_move(path, size, move, fresh, lists, sizes)
         bound = penalty * _excess(missing, cost) - temperature * math.log(1.0 - uniform(rng))
@@ -298,17 +323,18 @@ def anneal(
             continue
         if strip[DISCS] > 0.0 and _blunts(path, size, move, fresh, 1.0001 * strip[RADIUS], trial):
             continue
-        journal[0, 0] = 0
-        more = _exchange(lists, sizes, 0, strip, shapes, counts, inside, limits, journal)
+        clear(ledger)
+        gained = _exchange(lists, sizes, 0, strip, shapes, counts, inside, limits, ledger)
         if strip[DISCS] > 0.0:
-            more += _exchange(lists, sizes, 2, strip, shapes, counts, inside, limits, journal)
-        if added + penalty * _excess(missing + more, cost) > bound:
-            undo(counts, journal)
+            gained += _exchange(lists, sizes, 2, strip, shapes, counts, inside, limits, ledger)
+        bearable = int(cost[ALLOWED] + (bound - added) / penalty * width * width)
+        most = bearable - missing + gained
+        lost = settle(counts, inside, ledger, most)
+        if lost > most:
             continue
-        missing += more
-        size = build(path, size, move, fresh, trial)
-        path[:size] = trial[:size]
-        now = _price(path, size, cost, speeds)
+        missing += lost - gained
+        size = _apply(path, size, move, fresh, trial)
+        now = _price(path, size, cost, speeds) if cost[TIMED] > 0.0 else now + added
         if missing <= cost[ALLOWED] and now < best_cost - 1e-9:
             best_size, best_cost, best_missing = size, now, missing
             best[:size] = path[:size]

@@ -23,10 +23,14 @@ Counts = NDArray[np.int16]
 Marks = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Draws = NDArray[np.uint64]
+Rows = NDArray[np.int32]
+Ledger = tuple[Rows, Rows, Rows]
+"""Of one change: each row's cells before and after it (2, rows, 2); what was added and what is to
+be taken away, as (row, from, up to), the first row of each being how many follow."""
 
-OFFSETS = 1024
-"""Each row samples its cells at its own offset (limits[row, 2] of so many parts), so that a thin
-slanted gap cannot run between the samples of many rows."""
+LEFT, RIGHT, SHIFT = 0, 1, 2
+"""Of a row's limits: its first cell inside, the one after its last, and 1 less where in its cells
+it takes its samples, each row elsewhere: a thin slanted gap cannot run between those of many."""
 NONE, RECTANGLE, DISC = 0.0, 1.0, 2.0
 WIDE = 1e15
 # Strip parameters, all in cells: half width, reach beyond the ends of a segment, shortest segment
@@ -39,7 +43,14 @@ def compiled(function: F) -> F:
     return cast(F, njit(cache=True, error_model="numpy", nogil=True)(function))
 
 
-@compiled
+def uncounted(function: F) -> F:
+    """Compile what makes no arrays of its own, without counting references to those it is given:
+    the counting took a quarter of a search. numba refuses, when it compiles, what does make one.
+    """
+    return cast(F, njit(cache=True, error_model="numpy", nogil=True, _nrt=False)(function))
+
+
+@uncounted
 def put_segment(
     shapes: Floats, at: int, ax: float, ay: float, bx: float, by: float, strip: Floats
 ) -> None:
@@ -59,138 +70,155 @@ def put_segment(
     shape[7] = RECTANGLE
 
 
-@compiled
+@uncounted
 def put_disc(shapes: Floats, at: int, x: float, y: float, radius: float) -> None:
     shape = shapes[at]
     shape[0], shape[1], shape[2], shape[7] = x, y, radius, DISC
 
 
-@compiled
-def _span(
-    shape: Floats, y: float, offset: float, left: int, right: int
-) -> tuple[int, int]:
-    """Return the cells [lo, hi) of a row whose samples, `offset` into each, lie in the shape."""
-    d = y - shape[1]
-    if shape[7] == NONE or abs(d) > shape[2]:
-        return 0, 0
-    if shape[7] == DISC:
-        half = math.sqrt(shape[2] * shape[2] - d * d)
-        lo, hi = shape[0] - half, shape[0] + half
-    else:
-        one, two = shape[0] + shape[3] * d, shape[0] + shape[5] * d
-        lo = max(one - shape[4], two - shape[6])
-        hi = min(one + shape[4], two + shape[6])
-    lo = max(lo - offset, float(left))
-    hi = min(hi - offset, float(right))
-    if lo >= hi:
-        return 0, 0
-    return math.ceil(lo), math.ceil(hi)
+@uncounted
+def _spans(shape: Floats, first: int, end: int, limits: Floats, spans: Rows, side: int) -> None:
+    """Write the cells [lo, hi) of each row whose samples lie in a shape."""
+    for row in range(first, end):
+        spans[side, row, 0], spans[side, row, 1] = 0, 0
+    if shape[7] == NONE:
+        return
+    top = max(first, int(shape[1] - shape[2] + 0.5))
+    bottom = min(end, int(shape[1] + shape[2] + 0.5))
+    for row in range(top, bottom):
+        d = row + 0.5 - shape[1]
+        if shape[7] == DISC:
+            half = math.sqrt(max(0.0, shape[2] * shape[2] - d * d))
+            lo, hi = shape[0] - half, shape[0] + half
+        else:
+            one, two = shape[0] + shape[3] * d, shape[0] + shape[5] * d
+            lo = max(one - shape[4], two - shape[6])
+            hi = min(one + shape[4], two + shape[6])
+        left, right, shift = limits[row, LEFT], limits[row, RIGHT], limits[row, SHIFT]
+        lo = max(lo + shift, left)
+        hi = min(hi + shift, right)
+        if lo < hi:
+            spans[side, row, 0], spans[side, row, 1] = int(lo), int(hi)
 
 
-@compiled
+@uncounted
 def _add(counts: Counts, inside: Marks, row: int, lo: int, hi: int) -> int:
     gained = 0
-    for x in range(lo, hi):
-        c = counts[row, x]
-        if c == 0:
-            gained += inside[row, x]
-        counts[row, x] = c + 1
-    return -gained
+    line, marks = counts[row, lo:hi], inside[row, lo:hi]
+    for x in range(line.size):
+        gained += marks[x] * (line[x] == 0)
+        line[x] += 1
+    return gained
 
 
-@compiled
+@uncounted
 def _take(counts: Counts, inside: Marks, row: int, lo: int, hi: int) -> int:
     lost = 0
-    for x in range(lo, hi):
-        c = counts[row, x] - 1
-        if c == 0:
-            lost += inside[row, x]
-        counts[row, x] = c
+    line, marks = counts[row, lo:hi], inside[row, lo:hi]
+    for x in range(line.size):
+        line[x] -= 1
+        lost += marks[x] * (line[x] == 0)
     return lost
 
 
-@compiled
-def _log(journal: Ints, row: int, lo: int, hi: int, sign: int) -> None:
+@uncounted
+def _put(counts: Counts, row: int, lo: int, hi: int, more: int) -> None:
+    line = counts[row, lo:hi]
+    for x in range(line.size):
+        line[x] += more
+
+
+@uncounted
+def _log(journal: Rows, row: int, lo: int, hi: int) -> None:
     at = journal[0, 0] + 1
-    journal[at, 0], journal[at, 1], journal[at, 2], journal[at, 3] = row, lo, hi, sign
+    journal[at, 0], journal[at, 1], journal[at, 2] = row, lo, hi
     journal[0, 0] = at
 
 
-@compiled
-def _change(
-    counts: Counts, inside: Marks, row: int, lo: int, hi: int, sign: int, journal: Ints
-) -> int:
-    _log(journal, row, lo, hi, sign)
-    if sign > 0:
-        return _add(counts, inside, row, lo, hi)
-    return _take(counts, inside, row, lo, hi)
-
-
-@compiled
+@uncounted
 def swap(
-    counts: Counts, inside: Marks, limits: Ints, old: Floats, new: Floats, journal: Ints
+    counts: Counts, inside: Marks, limits: Floats, old: Floats, new: Floats, ledger: Ledger
 ) -> int:
-    """Replace a shape by another; return how many more cells are missed."""
+    """Replace a shape by another, but for what is to be taken away: that is put down for `settle`.
+
+    Return how many cells fewer are missed.
+    """
+    spans, added, owed = ledger
     low, high = WIDE, -WIDE
     if old[7] != NONE:
         low, high = old[1] - old[2], old[1] + old[2]
     if new[7] != NONE:
         low, high = min(low, new[1] - new[2]), max(high, new[1] + new[2])
-    more = 0
-    for row in range(max(0, int(low - 0.5)), min(counts.shape[0], int(high + 0.5) + 1)):
-        left, right = limits[row, 0], limits[row, 1]
-        offset = limits[row, 2] / OFFSETS
-        olo, ohi = _span(old, row + 0.5, offset, left, right)
-        nlo, nhi = _span(new, row + 0.5, offset, left, right)
+    first, end = max(0, int(low - 0.5)), min(counts.shape[0], int(high + 0.5) + 1)
+    _spans(old, first, end, limits, spans, 0)
+    _spans(new, first, end, limits, spans, 1)
+    gained = 0
+    for row in range(first, end):
+        olo, ohi, nlo, nhi = spans[0, row, 0], spans[0, row, 1], spans[1, row, 0], spans[1, row, 1]
         if olo >= ohi or nlo >= nhi or nlo >= ohi or nhi <= olo:
             if nlo < nhi:
-                more += _change(counts, inside, row, nlo, nhi, 1, journal)
+                gained += _add(counts, inside, row, nlo, nhi)
+                _log(added, row, nlo, nhi)
             if olo < ohi:
-                more += _change(counts, inside, row, olo, ohi, -1, journal)
+                _log(owed, row, olo, ohi)
             continue
         if nlo < olo:
-            more += _change(counts, inside, row, nlo, olo, 1, journal)
+            gained += _add(counts, inside, row, nlo, olo)
+            _log(added, row, nlo, olo)
         elif olo < nlo:
-            more += _change(counts, inside, row, olo, nlo, -1, journal)
+            _log(owed, row, olo, nlo)
         if nhi > ohi:
-            more += _change(counts, inside, row, ohi, nhi, 1, journal)
+            gained += _add(counts, inside, row, ohi, nhi)
+            _log(added, row, ohi, nhi)
         elif nhi < ohi:
-            more += _change(counts, inside, row, nhi, ohi, -1, journal)
-    return more
+            _log(owed, row, nhi, ohi)
+    return gained
+
+
+@uncounted
+def settle(counts: Counts, inside: Marks, ledger: Ledger, most: int) -> int:
+    """Take away what is owed; return the cells lost. Past `most`, everything is undone."""
+    _, added, owed = ledger
+    lost, at = 0, 0
+    while at < owed[0, 0] and lost <= most:
+        at += 1
+        lost += _take(counts, inside, owed[at, 0], owed[at, 1], owed[at, 2])
+    if lost > most:
+        for back in range(1, at + 1):
+            _put(counts, owed[back, 0], owed[back, 1], owed[back, 2], 1)
+        for back in range(1, added[0, 0] + 1):
+            _put(counts, added[back, 0], added[back, 1], added[back, 2], -1)
+    return lost
+
+
+@uncounted
+def clear(ledger: Ledger) -> None:
+    ledger[1][0, 0] = 0
+    ledger[2][0, 0] = 0
 
 
 @compiled
-def undo(counts: Counts, journal: Ints) -> None:
-    for at in range(journal[0, 0], 0, -1):
-        row, lo, hi = journal[at, 0], journal[at, 1], journal[at, 2]
-        step = -journal[at, 3]
-        for x in range(lo, hi):
-            counts[row, x] += step
-
-
-@compiled
-def lay(path: Floats, size: int, counts: Counts, inside: Marks, limits: Ints, strip: Floats,
-        journal: Ints) -> int:  # fmt: skip
+def lay(path: Floats, size: int, counts: Counts, inside: Marks, limits: Floats, strip: Floats,
+        ledger: Ledger) -> int:  # fmt: skip
     """Count a whole path's strip into an empty raster; return the cells it misses."""
     shapes = np.zeros((2, 8))
     missing = 0
     for row in range(inside.shape[0]):
-        for x in range(limits[row, 0], limits[row, 1]):
-            missing += inside[row, x]
+        missing += inside[row].sum()
     counts[:, :] = 0
     for i in range(size - 1):
-        journal[0, 0] = 0
+        clear(ledger)
         put_segment(shapes, 1, path[i, 0], path[i, 1], path[i + 1, 0], path[i + 1, 1], strip)
-        missing += swap(counts, inside, limits, shapes[0], shapes[1], journal)
+        missing -= swap(counts, inside, limits, shapes[0], shapes[1], ledger)
         if i > 0 and strip[DISCS] > 0.0:
-            journal[0, 0] = 0
+            clear(ledger)
             put_disc(shapes, 1, path[i, 0], path[i, 1], strip[RADIUS])
-            missing += swap(counts, inside, limits, shapes[0], shapes[1], journal)
+            missing -= swap(counts, inside, limits, shapes[0], shapes[1], ledger)
     return missing
 
 
 @compiled
-def fill(edges: Floats, inside: Marks, limits: Ints) -> None:
+def fill(edges: Floats, inside: Marks, limits: Floats) -> None:
     """Mark the cells whose centres lie within rings given as edges (even–odd), row by row."""
     crossings = np.zeros(edges.shape[0] + 1)
     for row in range(inside.shape[0]):
@@ -202,13 +230,12 @@ def fill(edges: Floats, inside: Marks, limits: Ints) -> None:
                 crossings[found] = ax + (y - ay) / (by - ay) * (bx - ax)
                 found += 1
         crossings[:found].sort()
-        limits[row, 0], limits[row, 1] = 0, 0
+        limits[row, LEFT], limits[row, RIGHT] = 0.0, 0.0
         for pair in range(0, found - 1, 2):
-            offset = limits[row, 2] / OFFSETS
-            lo = max(0, math.ceil(crossings[pair] - offset))
-            hi = min(inside.shape[1], math.ceil(crossings[pair + 1] - offset))
+            lo = max(0, int(crossings[pair] + limits[row, SHIFT]))
+            hi = min(inside.shape[1], int(crossings[pair + 1] + limits[row, SHIFT]))
             if lo < hi:
-                if limits[row, 1] == 0:
-                    limits[row, 0] = lo
-                limits[row, 1] = hi
+                if limits[row, RIGHT] == 0.0:
+                    limits[row, LEFT] = lo
+                limits[row, RIGHT] = hi
                 inside[row, lo:hi] = 1

@@ -126,15 +126,15 @@ def prepare_python(tests: bool) -> None:
 
 def prepare_planner() -> None:
     """The searches for coverage paths and rotas, compiled now and not in somebody's first plan."""
-    names = ("strip_counter", "path_moves", "search_kernel")
-    sources = [ROOT / "geo" / f"{name}.py" for name in (*names, "search")]
+    names = ("strip_counter", "path_moves", "search_kernel", "search")
+    sources = [ROOT / "geo" / f"{name}.py" for name in names]
     fleet = [ROOT / "services/patrol/fleet" / f"{n}.py" for n in ("exchange", "exchange_kernel")]
 
     def compile_anew() -> None:
         say("compiling the planner (half a minute)")
         # The cache notices a change of a function's own file only, not of those it calls.
-        for name in names:
-            for old in (ROOT / "geo" / "__pycache__").glob(f"{name}.*.nb[ci]"):
+        for source in (*sources, *fleet):
+            for old in (source.parent / "__pycache__").glob(f"{source.stem}.*.nb[ci]"):
                 old.unlink()
         run([str(PYTHON), "-c", "from geo.search import warm; warm()"])
         run([str(PYTHON), "-c", "from services.patrol.fleet.exchange import warm; warm()"])

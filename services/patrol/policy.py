@@ -17,9 +17,10 @@ class PatrolPolicy:
     gimbal_pitch_deg: float = -90.0
     overlap: float = 0.2
     coverage_wanted: float = 0.99
-    # Enough for the few lines of a cell, in some 70 ms each.
+    # Enough for the few lines of a cell, in some 30 ms each: less leaves to chance whether a square
+    # takes 52 s or 70 s.
     sweep_effort: Effort = field(
-        default_factory=lambda: Effort(20.0, 20.0, (0.97,), 1, 1_500, 1, 6_000, 0, 2, 1_500)
+        default_factory=lambda: Effort(20.0, 20.0, (0.94, 0.98), 1, 6_000, 1, 24_000, 0, 2, 4_000)
     )
     portion_limit_s: float = 700.0
     sortie_limit_s: float = 1000.0
