@@ -164,7 +164,8 @@ class MissionStepIntended:
     """patrol: about to send a command whose loss must never be answered by sending it twice.
 
     `step` is prepare, execute, undo, takeoff_to_point, grab_authority, fly_to_point,
-    fly_to_point_stop, pause, recovery, return_home or cancel_return;
+    fly_to_point_stop, grab_payload, look_at, take_photo, pause, recovery, return_home or
+    cancel_return;
     `transaction_id` is the tid the command will carry; `lease` the fencing token of the commander;
     `reason` why, where the step alone does not say (an undo after the take-off gate refused).
     """

@@ -25,6 +25,7 @@ from simulators.drone import (
     depart,
     halt,
     homeward,
+    look_at,
     redirect,
     to_point,
 )
@@ -64,6 +65,7 @@ BATTERY_MARGIN_PCT = 12.0
 BATTERY_FLOOR_PCT = 20.0
 BATTERY_FULL_PCT = 97.0
 FLOWN_LIMIT = 200
+PHOTOS_LIMIT = 100
 ALARMS_EVERY_TICKS = 10 * TICKS_PER_S
 AREAS_EVERY_TICKS = 10 * TICKS_PER_S
 AREAS = "flight_areas_get"
@@ -176,9 +178,9 @@ class DockMachine:
         self.count("takeoffs")
         flown = (*self.state.flown, sortie.flight_id)[-FLOWN_LIMIT:]
         flying = depart(self.state.flying, takeoff_legs(sortie, self.state.flying))
-        if sortie.kind is SortieKind.POINT:
-            flying = replace(flying, look_x_m=sortie.target_x_m, look_y_m=sortie.target_y_m)
-        self.state = replace(self.state, flown=flown, flying=flying, jobs=self.state.jobs + 1)
+        self.state = replace(
+            self.state, flown=flown, flying=flying, jobs=self.state.jobs + 1, payload_held=False
+        )
         self._set(replace(sortie, stage=Stage.OUTBOUND, step=STEP_FLYING, since=self.state.at))
         self.dirty = True
 
@@ -293,15 +295,19 @@ class DockMachine:
         else:
             endings = {"failed": "wayline_failed", "canceled": "wayline_cancel"}
             self._tell_point(sortie, endings.get(sortie.ending, "task_finish"))
-        if sortie.kind is SortieKind.WAYLINE and sortie.flight_id in self.state.flown:
+        if sortie.flight_id in self.state.flown:
             self._tell_media(sortie)
-        self.state = replace(self.state, sortie=None, told="", over_told=False)
+        self.state = replace(
+            self.state, sortie=None, told="", over_told=False, payload_held=False
+        )
         self.dirty = True
 
     def _tell_media(self, sortie: Sortie) -> None:
-        """A wayline is recorded from its first point to its last: one file, told as uploaded."""
-        data = media_told(sortie, self.position(), self.state.at)
-        self._event("file_upload_callback", data)
+        """A wayline is recorded from its first point to its last; photographs come beside it."""
+        over = self.frame.to_position(sortie.target_x_m, sortie.target_y_m)
+        where = over if sortie.photos else self.position()
+        for data in media_told(sortie, where, self.state.at):
+            self._event("file_upload_callback", data)
 
     def _fail(self, sortie: Sortie, result: int) -> None:
         self._set(replace(sortie, stage=Stage.CLOSING, result=result, since=self.state.at))
@@ -415,6 +421,27 @@ class DockMachine:
         self._end_aside(sortie)
         self.state = replace(self.state, flying=halt(self.state.flying), over_told=True)
         self._set(replace(sortie, stage=Stage.OVER, fly_to_id=None))
+        self.dirty = True
+
+    def hold_payload(self) -> None:
+        self.state = replace(self.state, payload_held=True)
+        self.dirty = True
+
+    def look_at(self, x_m: float, y_m: float) -> None:
+        """Turn the camera to a place on the ground."""
+        self.state = replace(self.state, flying=look_at(self.state.flying, x_m, y_m))
+        self.dirty = True
+
+    def take_photo(self) -> None:
+        """Take a photograph: kept for the way home, and seen at once in the picture stream."""
+        sortie, s = self.sortie, self.state
+        assert sortie is not None
+        self._set(replace(sortie, photos=(*sortie.photos, s.at)[-PHOTOS_LIMIT:]))
+        self._said.append(
+            Said(
+                "frame", self.drone.sn, s.at, {}, flying=s.flying, flight_id=sortie.flight_id
+            )
+        )
         self.dirty = True
 
     def cancel(self) -> None:

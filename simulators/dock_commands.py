@@ -10,6 +10,7 @@ from typing import Any
 
 from simulators.dock import DockMachine
 from simulators.dock_memory import Prepared
+from simulators.osd import MODELS
 from simulators.reply import Reply
 from simulators.sortie import BROKEN_BY_RETURN, STEP_LANDING, Sortie, SortieKind, Stage, Start
 from simulators.weather import Sky
@@ -252,6 +253,42 @@ def _update_areas(machine: DockMachine, _: dict[str, Any], __: datetime) -> Repl
     return Reply(OK)
 
 
+def _grab_payload(machine: DockMachine, data: dict[str, Any], _: datetime) -> Reply:
+    if machine.sortie is None or not machine.sortie.airborne:
+        return Reply(NOT_FLYING)
+    if data["payload_index"] != MODELS[machine.drone.model][2]:
+        return Reply(BAD_PARAMETER)
+    machine.hold_payload()
+    return Reply(OK)
+
+
+def _payload_refusal(machine: DockMachine, data: dict[str, Any]) -> int:
+    """Why a camera takes no command: nothing flies, another camera is meant, or it was not taken
+    in hand (the vendor documents no code of its own for that)."""
+    if machine.sortie is None or not machine.sortie.airborne:
+        return NOT_FLYING
+    known = data["payload_index"] == MODELS[machine.drone.model][2]
+    return OK if known and machine.state.payload_held else BAD_PARAMETER
+
+
+def _look_at(machine: DockMachine, data: dict[str, Any], _: datetime) -> Reply:
+    refusal = _payload_refusal(machine, data)
+    if refusal:
+        return Reply(refusal)
+    lat, lon, height_m = (float(data[name]) for name in REST_POSITIONS)
+    if not 2.0 <= height_m <= 10_000.0 or not isinstance(data["locked"], bool):
+        return Reply(BAD_PARAMETER)
+    machine.look_at(*machine.frame.to_local(lat, lon))
+    return Reply(OK)
+
+
+def _take_photo(machine: DockMachine, data: dict[str, Any], _: datetime) -> Reply:
+    refusal = _payload_refusal(machine, data)
+    if not refusal:
+        machine.take_photo()
+    return Reply(refusal)
+
+
 def _agree(_: DockMachine, __: dict[str, Any], ___: datetime) -> Reply:
     return Reply(OK)
 
@@ -279,6 +316,8 @@ _HANDLERS: dict[str, Handler] = {
     "drc_mode_enter": _enter_drc,
     "drc_mode_exit": _leave_drc,
     "flight_authority_grab": _agree,
-    "payload_authority_grab": _agree,
+    "payload_authority_grab": _grab_payload,
+    "camera_look_at": _look_at,
+    "camera_photo_take": _take_photo,
     "flight_areas_update": _update_areas,
 }

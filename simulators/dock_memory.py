@@ -66,6 +66,7 @@ class DockState:
     over_told: bool = False
     area_checksum: str = ""
     areas: tuple[KeepOut, ...] = ()
+    payload_held: bool = False
     gave_up: int | None = None
     gave_up_on_job: int = 0
 

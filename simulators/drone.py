@@ -109,18 +109,21 @@ def depart(flying: Flying, legs: tuple[Leg, ...]) -> Flying:
     )
 
 
-def redirect(
-    flying: Flying, legs: tuple[Leg, ...], look: tuple[float, float] | None = None
-) -> Flying:
-    """Return the airborne aircraft on other legs, its camera on `look` or along the legs."""
+def redirect(flying: Flying, legs: tuple[Leg, ...]) -> Flying:
+    """Return the airborne aircraft on other legs, its camera along them."""
     return replace(
         flying,
         legs=with_corners(legs),
         leg=0,
         hovered_s=0.0,
-        look_x_m=look[0] if look else None,
-        look_y_m=look[1] if look else None,
+        look_x_m=None,
+        look_y_m=None,
     )
+
+
+def look_at(flying: Flying, x_m: float, y_m: float) -> Flying:
+    """Return the aircraft with its camera on a place, until it is sent elsewhere."""
+    return replace(flying, look_x_m=x_m, look_y_m=y_m)
 
 
 def halt(flying: Flying, mode: int | None = None) -> Flying:
@@ -154,14 +157,14 @@ def homeward(flying: Flying, rth_height_m: float, airframe: Airframe) -> Flying:
 def to_point(
     flying: Flying, x_m: float, y_m: float, z_m: float, speed_m_s: float, mode: int = LIVE
 ) -> Flying:
-    """Return the airborne aircraft on its way over a point, its camera on it."""
+    """Return the airborne aircraft on its way over a point."""
     m = flying.motion
     safe = max(m.z_m, LOWEST_FLIGHT_M)
     legs = (
         Leg(m.x_m, m.y_m, safe, 2.0, mode, through_m_s=2.0),
         Leg(x_m, y_m, z_m, speed_m_s, mode),
     )
-    return redirect(flying, legs, (x_m, y_m))
+    return redirect(flying, legs)
 
 
 def advance(flying: Flying, wind: Wind, airframe: Airframe) -> Flying:

@@ -106,6 +106,7 @@ class Sortie:
     broke_z_m: float = 0.0
     break_reason: int | None = None
     start: Start | None = None
+    photos: tuple[datetime, ...] = ()
     complete: bool = False
     cancelled: bool = False
     result: int = 0
@@ -282,18 +283,26 @@ def _mission_state(sortie: Sortie) -> int:
     return 7 if sortie.stage in (Stage.PAUSED, Stage.ASIDE, Stage.OVER) else 9
 
 
-def media_told(sortie: Sortie, where: Position, at: datetime) -> dict[str, Any]:
-    """Return the data of `file_upload_callback`: a wayline is recorded in one file."""
-    name = f"DJI_{at:%Y%m%d%H%M%S}_0001_W.MP4"
-    file = {
-        "object_key": f"{sortie.flight_id}/{name}",
-        "path": sortie.flight_id,
-        "name": name,
-        "ext": {"flight_id": sortie.flight_id, "is_original": True},
-        "metadata": {
-            "create_time": f"{at:%Y-%m-%d %H:%M:%S}",
-            "shoot_position": {"lat": where.lat_deg, "lng": where.lon_deg},
-        },
-    }
-    counts = {"uploaded_file_count": 1, "expected_file_count": 1, "flight_type": 0}
-    return {"file": file, "flight_task": counts}
+def media_told(sortie: Sortie, where: Position, at: datetime) -> list[dict[str, Any]]:
+    """Return the data of `file_upload_callback` for each file: photographs, taken over the last
+    point looked at (`where`), and of a wayline its one recording."""
+    names = [f"DJI_{t:%Y%m%d%H%M%S}_{n:04d}_V.JPG" for n, t in enumerate(sortie.photos, 1)]
+    times = list(sortie.photos)
+    if sortie.kind is SortieKind.WAYLINE:
+        names, times = [*names, f"DJI_{at:%Y%m%d%H%M%S}_0001_W.MP4"], [*times, at]
+    one_key = int(sortie.kind is SortieKind.POINT)
+    told = []
+    for number, (name, taken_at) in enumerate(zip(names, times, strict=True), 1):
+        file = {
+            "object_key": f"{sortie.flight_id}/{name}",
+            "path": sortie.flight_id,
+            "name": name,
+            "ext": {"flight_id": sortie.flight_id, "is_original": True},
+            "metadata": {
+                "create_time": f"{taken_at:%Y-%m-%d %H:%M:%S}",
+                "shoot_position": {"lat": where.lat_deg, "lng": where.lon_deg},
+            },
+        }
+        counts = {"uploaded_file_count": number, "expected_file_count": len(names)}
+        told.append({"file": file, "flight_task": {**counts, "flight_type": one_key}})
+    return told

@@ -21,7 +21,7 @@ from domain.ids import derive
 from domain.mission import Mission, MissionOutcome, MissionPurpose
 from domain.mission_return import ReturnRegained
 from runtime.ledger import VersionConflict
-from services.patrol.aircraft.wpml import fingerprint
+from services.patrol.aircraft.wpml import airframe, fingerprint
 from services.patrol.conversation import Conversation
 from services.patrol.departure import Other
 from services.patrol.dock_codes import BUSY, may_ask_again_s
@@ -177,6 +177,7 @@ class Commander:
             home_asked_by=stop.by if stop is not None and stop.all_home else None,
             home_asked_at=stop.at if stop is not None and stop.all_home else None,
             controlled_by=control.by if control is not None else None,
+            camera=airframe(self.drones[mission.drone_sn].model) is not None,
             in_flight=frozenset(self._in_flight),
         )
 

@@ -9,6 +9,7 @@ step with its own transaction.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from domain.mission import MissionOutcome, MissionPurpose, MissionState
 from services.patrol.flight import TAKE_OFFS, Flight, Order, SentStep, Step
@@ -49,7 +50,7 @@ class View:
     is the carrier of a look that rides on a patrol, or the look a patrol is turned aside for;
     `in_flight` are the transactions whose answers this process is waiting for. `home_asked_by`
     called everything home, at `home_asked_at`; `controlled_by` has the drone in hand, and
-    automatic steps stop.
+    automatic steps stop. `camera` tells whether the aircraft's camera can be named to its dock.
     """
 
     dock_idle_since: datetime | None = None
@@ -59,6 +60,7 @@ class View:
     home_asked_by: str | None = None
     home_asked_at: datetime | None = None
     controlled_by: str | None = None
+    camera: bool = False
     in_flight: frozenset[str] = frozenset()
 
 
@@ -269,9 +271,9 @@ def _look(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:
         lost = flight.status in _LOST_WAY
         late = takeoff is not None and (_age_s(takeoff.intended_at, at) > patience.look_reach_s)
         if view.over_target and flight.airborne():
-            return StartLook()
+            return _camera_first(flight, view, at, patience)
         return _home(flight, at, patience) if flight.airborne() and (lost or late) else None
-    return _home(flight, at, patience) if _judged(flight, at, patience) else None
+    return _home(flight, at, patience) if _judged(flight, at, patience) else _photo(flight)
 
 
 def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:
@@ -282,7 +284,7 @@ def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) 
     if carrier is None or left or not carrier.open:
         return End(_outcome(flight, MissionOutcome.FAILED), "carrier_left")
     if flight.look_started_at is not None:
-        return None
+        return _photo(flight)
     if flight.state is MissionState.PLANNED:
         pause = carrier.since_diversion(Step.PAUSE)
         if pause is None or pause.answered_at is None:
@@ -291,7 +293,7 @@ def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) 
             return _under_own_control(flight, at, patience)
         return End(MissionOutcome.FAILED, f"pause_refused_{pause.result}")
     if view.over_target:
-        return StartLook()
+        return _camera_first(flight, view, at, patience)
     sent = flight.last(Step.FLY_TO_POINT)
     if sent is not None and sent.result not in (0, None):
         return End(MissionOutcome.FAILED, f"fly_to_point_refused_{sent.result}")
@@ -300,17 +302,58 @@ def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) 
     return End(MissionOutcome.FAILED, "target_not_reached") if lost or late else None
 
 
+def _camera_first(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:
+    """The camera is taken in hand and pointed at the target before it is looked through. Where its
+    dock will not give it, the look begins with it as it hangs: its pictures tell their worth."""
+    if not view.camera:
+        return StartLook()
+    asking = _asking(flight, Step.GRAB_PAYLOAD, at, patience)
+    if asking is _Asked.AGREED:
+        return Intend(Step.LOOK_AT) if flight.last(Step.LOOK_AT) is None else StartLook()
+    if asking is _Asked.REFUSED:
+        return StartLook()
+    return Intend(Step.GRAB_PAYLOAD) if asking is _Asked.TO_ASK else None
+
+
+def _photo(flight: Flight) -> Next:
+    """One photograph of what the camera was pointed at, beside the pictures that are judged."""
+    pointed = flight.last(Step.LOOK_AT)
+    wanted = pointed is not None and pointed.result == 0 and flight.last(Step.TAKE_PHOTO) is None
+    return Intend(Step.TAKE_PHOTO) if wanted else None
+
+
 def _under_own_control(flight: Flight, at: datetime, patience: Patience) -> Next:
     """Flight control is taken before a flight to a point; a dock that will not is asked again."""
-    asked = [s for s in flight.steps if s.step == Step.GRAB_AUTHORITY]
-    if not asked:
-        return Intend(Step.GRAB_AUTHORITY)
-    if asked[-1].result == 0:
+    asking = _asking(flight, Step.GRAB_AUTHORITY, at, patience)
+    if asking is _Asked.AGREED:
         return Intend(Step.FLY_TO_POINT)
+    if asking is _Asked.REFUSED:
+        last = flight.last(Step.GRAB_AUTHORITY)
+        result = last.result if last is not None else None
+        return End(MissionOutcome.FAILED, f"authority_refused_{result}")
+    return Intend(Step.GRAB_AUTHORITY) if asking is _Asked.TO_ASK else None
+
+
+class _Asked(Enum):
+    """How asking for control of something stands."""
+
+    TO_ASK = "to_ask"
+    RESTING = "resting"
+    AGREED = "agreed"
+    REFUSED = "refused"
+
+
+def _asking(flight: Flight, step: Step, at: datetime, patience: Patience) -> _Asked:
+    """Control may be asked for again: a few times, with a rest between."""
+    asked = [s for s in flight.steps if s.step == step]
+    if not asked:
+        return _Asked.TO_ASK
+    if asked[-1].result == 0:
+        return _Asked.AGREED
     if len(asked) >= patience.home_tries:
-        return End(MissionOutcome.FAILED, f"authority_refused_{asked[-1].result}")
+        return _Asked.REFUSED
     rested = _age_s(asked[-1].intended_at, at) > patience.reply_s
-    return Intend(Step.GRAB_AUTHORITY) if rested else None
+    return _Asked.TO_ASK if rested else _Asked.RESTING
 
 
 def _judged(flight: Flight, at: datetime, patience: Patience) -> bool:

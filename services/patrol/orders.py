@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.device import Dock, Drone
 from domain.mission import Mission
+from services.patrol.aircraft.wpml import airframe
 from services.patrol.flight import Step
 from services.patrol.lost_link import LEAVE_POINT_FLIGHT, LEAVE_WAYLINE, WORDS
 from services.patrol.policy import PatrolPolicy
@@ -21,6 +22,8 @@ class Resource:
 
 
 _RTH_PRESET = 1
+_LOWEST_LOOK_AT_M = 2.0
+"""What a dock takes as `height`, above the ellipsoid (DJI Cloud API, camera_look_at)."""
 _COMMANDER_PRESET_HEIGHT = 1
 
 METHODS = {
@@ -31,6 +34,9 @@ METHODS = {
     Step.GRAB_AUTHORITY: "flight_authority_grab",
     Step.FLY_TO_POINT: "fly_to_point",
     Step.FLY_TO_POINT_STOP: "fly_to_point_stop",
+    Step.GRAB_PAYLOAD: "payload_authority_grab",
+    Step.LOOK_AT: "camera_look_at",
+    Step.TAKE_PHOTO: "camera_photo_take",
     Step.PAUSE: "flighttask_pause",
     Step.RECOVERY: "flighttask_recovery",
     Step.RETURN_HOME: "return_home",
@@ -49,7 +55,7 @@ def order(
 ) -> dict[str, Any]:
     """Return the `data` of a step's service call.
 
-    Raises ValueError for a step that lacks what it needs (a file, a target).
+    Raises ValueError for a step that lacks what it needs (a file, a target, a known camera).
     """
     match step:
         case Step.PREPARE:
@@ -82,6 +88,10 @@ def order(
                 "max_speed": int(min(15.0, drone.cruise_m_s)),
                 "points": [{**target, "height": round(height_m, 2)}],
             }
+        case Step.GRAB_PAYLOAD | Step.TAKE_PHOTO:
+            return {"payload_index": _payload_index(drone)}
+        case Step.LOOK_AT:
+            return _look_at(mission, dock, drone, policy)
         case (
             Step.PAUSE
             | Step.RECOVERY
@@ -118,6 +128,25 @@ def _take_off(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) 
         "commander_flight_height": int(policy.look_height_agl_m),
         "max_speed": int(min(15.0, drone.cruise_m_s)),
     }
+
+
+def _look_at(mission: Mission, dock: Dock, drone: Drone, policy: PatrolPolicy) -> dict[str, Any]:
+    """The ground at the target: as far below the look as it was planned above it. `locked` turns
+    the nose with the camera, whose own gimbal turns sideways only a little."""
+    ground_m = dock.height_ellipsoid_m + _height_rel_m(mission) - policy.look_height_agl_m
+    return {
+        "payload_index": _payload_index(drone),
+        "locked": True,
+        **_target(mission),
+        "height": round(max(_LOWEST_LOOK_AT_M, ground_m), 2),
+    }
+
+
+def _payload_index(drone: Drone) -> str:
+    frame = airframe(drone.model)
+    if frame is None:
+        raise ValueError(f"{drone.sn} is a {drone.model}, whose camera has no known index")
+    return frame.payload_index
 
 
 def _height_rel_m(mission: Mission) -> float:

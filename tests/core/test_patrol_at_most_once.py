@@ -267,12 +267,15 @@ def test_a_flying_patrol_is_turned_aside_looks_and_goes_on() -> None:
         assert [s.incident_id for s in started] == ["incident-1"]
         assert started[0].kind is HazardKind.EXPOSED_RUBBISH
         methods = [m for m, _ in scene.docks[0].heard]
-        assert methods[:6] == [
+        assert methods[:9] == [
             "flighttask_prepare",
             "flighttask_execute",
             "flighttask_pause",
             "flight_authority_grab",
             "fly_to_point",
+            "payload_authority_grab",
+            "camera_look_at",
+            "camera_photo_take",
             "flighttask_recovery",
         ]
         ended = {e.mission_id: e for e in await scene.events(MissionEnded)}
@@ -295,7 +298,13 @@ def test_an_idle_dock_takes_off_for_a_look_and_comes_home() -> None:
                 await tx.append(f"cell/{c.code}", [seen], at=at, actor="watch")
         await scene.play(500.0, ask_to_verify(scene, 20.0), judge(scene, scene.ledger))
         methods = [m for m, _ in scene.docks[0].heard]
-        assert methods == ["takeoff_to_point", "return_home"]
+        assert methods == [
+            "takeoff_to_point",
+            "payload_authority_grab",
+            "camera_look_at",
+            "camera_photo_take",
+            "return_home",
+        ]
         ended = await scene.events(MissionEnded)
         assert [e.outcome for e in ended] == [MissionOutcome.COMPLETED]
         assert_sound(scene)

@@ -155,6 +155,37 @@ def test_a_look_takes_off_hovers_over_its_point_and_comes_home_when_told() -> No
     assert flown.told("takeoff_to_point_progress") == [*over, "task_finish"]
 
 
+def test_the_camera_obeys_who_took_it_in_hand_and_its_photograph_is_told() -> None:
+    flown = Flown()
+    mine, spot = {"payload_index": "81-0-0"}, FRAME.to_position(320.0, 0.0)
+    place = {"latitude": spot.lat_deg, "longitude": spot.lon_deg, "height": 12.0, "locked": True}
+    assert flown.call("payload_authority_grab", **mine) == NOT_FLYING
+    flown.take_off_to()
+    flown.run(120)
+    before = flown.machine.state.flying
+    assert flown.call("camera_look_at", **mine, **place) == BAD_PARAMETER
+    assert flown.call("camera_photo_take", **mine) == BAD_PARAMETER
+    assert flown.call("payload_authority_grab", payload_index="66-0-0") == BAD_PARAMETER
+    assert flown.machine.state.flying == before
+    assert before.pitch_deg == -90.0
+    assert flown.call("payload_authority_grab", **mine) == OK
+    assert flown.call("camera_look_at", **mine, **{**place, "height": 1.0}) == BAD_PARAMETER
+    assert flown.call("camera_look_at", **mine, **place) == OK
+    flying = flown.machine.state.flying
+    assert (round(flying.pitch_deg), round(flying.camera_yaw_deg)) == (-72, 90)
+    assert flown.call("camera_photo_take", **mine) == OK
+    assert [o.kind for o in flown.machine.advance(flown.at)] == ["frame"]
+    flown.call("return_home")
+    flown.run(120)
+    (media,) = [o.data for o in flown.said if o.method == "file_upload_callback"]
+    assert media["flight_task"] == {
+        "uploaded_file_count": 1, "expected_file_count": 1, "flight_type": 1,
+    }  # fmt: skip
+    assert media["file"]["name"].endswith("_0001_V.JPG")
+    assert flown.call("payload_authority_grab", **mine) == NOT_FLYING
+    assert not flown.machine.state.payload_held
+
+
 def test_a_return_broken_off_hovers_and_the_wayline_can_be_resumed() -> None:
     flown = Flown()
     assert flown.call("return_home_cancel") == NOT_FLYING

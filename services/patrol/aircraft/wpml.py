@@ -36,6 +36,11 @@ class Airframe:
     drone_sub: int
     payload: int
 
+    @property
+    def payload_index(self) -> str:
+        """The camera's name in the Cloud API: type, sub-type and gimbal."""
+        return f"{self.payload}-0-0"
+
 
 AIRFRAMES = {
     "M30": Airframe(67, 0, 52),
