@@ -13,10 +13,10 @@ from runtime.bus import Bus, MqttBus
 from runtime.metrics import REGISTRY
 from runtime.settings import Settings, required
 from simulators.dock_link import FetchError
-from simulators.dock_memory import ReturnFault
 from simulators.fleet import FleetOptions, run
 from simulators.phone import LOGINS_AT_ONCE, HttpPhone
 from simulators.responder import Phone
+from simulators.return_fault import ReturnFault
 
 FETCH_TIMEOUT_S = 10.0
 CONNECTIONS_LIMIT = 4

@@ -25,12 +25,12 @@ from simulators.drone import (
     depart,
     halt,
     homeward,
-    look_at,
     redirect,
     to_point,
 )
 from simulators.flight_areas import KeepOut, locations
 from simulators.kinematics import STEP_S, Airframe, homeward_pct
+from simulators.return_fault import due
 from simulators.sortie import (
     BROKEN_BY_BATTERY,
     CHECKS,
@@ -241,15 +241,8 @@ class DockMachine:
 
     def _gives_up(self, sortie: Sortie) -> bool:
         """Give up the return where a fault says so: hover, and tell."""
-        waited_s, jobs = (self.state.at - sortie.since).total_seconds(), self.state.jobs
-        fault = next(
-            (
-                f
-                for f in self.policy.return_faults
-                if (f.dock_sn, f.job) == (self.dock.sn, jobs) and waited_s >= f.after_s
-            ),
-            None,
-        )
+        homing_s, jobs = (self.state.at - sortie.since).total_seconds(), self.state.jobs
+        fault = due(self.policy.return_faults, self.dock.sn, jobs, homing_s)
         if fault is None or self.state.gave_up_on_job == jobs or sortie.step == STEP_LANDING:
             return False
         self.break_off_return()
@@ -421,15 +414,6 @@ class DockMachine:
         self._end_aside(sortie)
         self.state = replace(self.state, flying=halt(self.state.flying), over_told=True)
         self._set(replace(sortie, stage=Stage.OVER, fly_to_id=None))
-        self.dirty = True
-
-    def hold_payload(self) -> None:
-        self.state = replace(self.state, payload_held=True)
-        self.dirty = True
-
-    def look_at(self, x_m: float, y_m: float) -> None:
-        """Turn the camera to a place on the ground."""
-        self.state = replace(self.state, flying=look_at(self.state.flying, x_m, y_m))
         self.dirty = True
 
     def take_photo(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from simulators.dock import DockMachine
 from simulators.dock_memory import Prepared
+from simulators.drone import look_at
 from simulators.osd import MODELS
 from simulators.reply import Reply
 from simulators.sortie import BROKEN_BY_RETURN, STEP_LANDING, Sortie, SortieKind, Stage, Start
@@ -258,7 +259,8 @@ def _grab_payload(machine: DockMachine, data: dict[str, Any], _: datetime) -> Re
         return Reply(NOT_FLYING)
     if data["payload_index"] != MODELS[machine.drone.model][2]:
         return Reply(BAD_PARAMETER)
-    machine.hold_payload()
+    machine.state = replace(machine.state, payload_held=True)
+    machine.dirty = True
     return Reply(OK)
 
 
@@ -278,7 +280,9 @@ def _look_at(machine: DockMachine, data: dict[str, Any], _: datetime) -> Reply:
     lat, lon, height_m = (float(data[name]) for name in REST_POSITIONS)
     if not 2.0 <= height_m <= 10_000.0 or not isinstance(data["locked"], bool):
         return Reply(BAD_PARAMETER)
-    machine.look_at(*machine.frame.to_local(lat, lon))
+    turned = look_at(machine.state.flying, *machine.frame.to_local(lat, lon))
+    machine.state = replace(machine.state, flying=turned)
+    machine.dirty = True
     return Reply(OK)
 
 

@@ -9,18 +9,8 @@ from geo.frames import LocalFrame
 from simulators.drone import Flying, standing
 from simulators.flight_areas import KeepOut
 from simulators.kinematics import STEP_S
+from simulators.return_fault import ReturnFault
 from simulators.sortie import Sortie, Start
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnFault:
-    """On its `job`-th flight (from 1) the aircraft gives up its return `after_s` clock seconds
-    after it turned for home, once, for the vendor's `reason` (0..10)."""
-
-    dock_sn: str
-    job: int
-    reason: int
-    after_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,11 @@ from simulators.counters import FILE_NAME as COUNTERS_FILE
 from simulators.counters import Counters
 from simulators.dock import DockMachine
 from simulators.dock_link import DockLink, Fetch
-from simulators.dock_memory import DockPolicy, DockState, ReturnFault, new_state
+from simulators.dock_memory import DockPolicy, DockState, new_state
 from simulators.gateway import Gateway
 from simulators.remote import RemoteLink, RemoteMachine, RemotePolicy, RemoteState
 from simulators.responder import Person, Phone, ResponderPolicy
+from simulators.return_fault import ReturnFault
 from simulators.rtsp import CameraStream, RtspServer
 from simulators.saved_state import load
 from simulators.shutter import Shutter

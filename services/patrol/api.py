@@ -138,6 +138,8 @@ def _listed(flight: Flight) -> dict[str, Any]:
         "outcome": to_plain(flight.outcome),
         "status": flight.status,
         "percent": flight.percent,
+        "carrier_id": flight.carrier_id,
+        "called_home": flight.called_home() is not None,
         "homeward": flight.homeward(),
         "given_up": _given_up(flight),
     }

@@ -22,8 +22,9 @@ from simulators.dock_commands import (
     answer,
     start_refusal,
 )
-from simulators.dock_memory import DockPolicy, DockState, ReturnFault, Said, new_state
+from simulators.dock_memory import DockPolicy, DockState, Said, new_state
 from simulators.kinematics import Wind
+from simulators.return_fault import ReturnFault
 from simulators.sortie import RESOURCE
 from simulators.wayline import FilePoint, FileWayline
 from simulators.weather import Sky, Weather

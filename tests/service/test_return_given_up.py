@@ -36,8 +36,8 @@ from services.patrol.sky_desk import Done, SkyDesk, Why
 from services.patrol.store import PostgresPatrolStore
 from simulators import fleet
 from simulators.dock_link import FetchError
-from simulators.dock_memory import ReturnFault
 from simulators.responder import Phone
+from simulators.return_fault import ReturnFault
 from tests.core.patrol_scene import EPOCH, district
 from tests.service.ingest_town import Town, register, town
 from tests.service.test_patrol_loop import running

@@ -44,7 +44,26 @@ export interface StopEffect {
   planned: string[];
 }
 
+export interface Words {
+  code: number | string;
+  zh: string;
+  en: string;
+}
+
+export interface MissionNow {
+  mission_id: string;
+  drone_sn: string;
+  carrier_id: string | null;
+  target: Position | null;
+  state: string;
+  status: string | null;
+  called_home: boolean;
+  homeward: boolean;
+  given_up: { reason: Words; at: string; advice: Words } | null;
+}
+
 export interface SkyNow {
+  controls: Record<string, { by: string }>;
   ground_stop: { by: string; at: string; reason: string; all_home: boolean } | null;
 }
 

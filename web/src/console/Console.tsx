@@ -14,6 +14,7 @@ import { IncidentList } from "./IncidentList";
 import { IncidentPanel } from "./IncidentPanel";
 
 const RELOAD_AFTER_MS = 150;
+const ABOUT_FLIGHTS = /^(mission|flight|control|ground_stop)\//;
 
 export function Console({ account, leave }: { account: Account; leave: () => void }) {
   const { t } = useTranslation();
@@ -22,6 +23,7 @@ export function Console({ account, leave }: { account: Account; leave: () => voi
   const [selected, setSelected] = useState<string | null>(null);
   const [changed, setChanged] = useState(0);
   const [stopChanged, setStopChanged] = useState(0);
+  const [flightsChanged, setFlightsChanged] = useState(0);
   const [clock, setClock] = useState<string | null>(null);
   const timer = useRef(0);
 
@@ -37,6 +39,7 @@ export function Console({ account, leave }: { account: Account; leave: () => voi
       setClock(entry.at);
       if (entry.stream.startsWith("incident/")) reload();
       if (entry.stream.startsWith("ground_stop/")) setStopChanged((n) => n + 1);
+      if (ABOUT_FLIGHTS.test(entry.stream)) setFlightsChanged((n) => n + 1);
     },
     [reload],
   );
@@ -74,7 +77,9 @@ export function Console({ account, leave }: { account: Account; leave: () => voi
             />
           )}
           {district?.schematic && <p className="schematic">{t("map/schematic")}</p>}
-          {district && <FleetStrip district={district} positions={live.positions} />}
+          {district && (
+            <FleetStrip account={account} district={district} positions={live.positions} changed={flightsChanged} />
+          )}
         </section>
         <aside>
           {selected ? (

@@ -18,6 +18,15 @@ export const en: Catalogue = {
       other: "other", clear: "clear",
     },
   },
+  order: {
+    confirm: "Confirm: {{order}}", heldBy: "In hand: {{by}}", givenUp: "Return given up: {{reason}};",
+    "return-home": { do: "Return home", means: "The drone leaves its task, climbs to its return height and flies straight to its dock." },
+    "cancel-return": { do: "Cancel return", means: "The drone breaks off its return and hovers until it is told to go on or to come home." },
+    pause: { do: "Pause", means: "The drone leaves off its wayline and hovers." },
+    resume: { do: "Go on", means: "The drone flies the rest of its wayline." },
+    "take-control": { do: "Take over", means: "Nothing automatic is sent to this drone until you give it back." },
+    "release-control": { do: "Give back", means: "The system commands this drone again." },
+  },
   page: {
     back: "Back to list", evidence: "Pictures", noEvidence: "No picture yet", timeline: "Timeline", dispatches: "Dispatches",
     acknowledge: "Acknowledge", dispatch: "Dispatch", verify: "Verify by drone", falseAlarm: "Close as false alarm",

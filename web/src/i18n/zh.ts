@@ -16,6 +16,15 @@ export const zh = {
       other: "其他", clear: "已恢复",
     },
   },
+  order: {
+    confirm: "确认{{order}}", heldBy: "{{by}} 已接管", givenUp: "返航中止：{{reason}}。",
+    "return-home": { do: "返航", means: "无人机放弃当前任务，升到返航高度后直线返回机场。" },
+    "cancel-return": { do: "取消返航", means: "无人机停止返航，原地悬停，等待继续任务或再次返航的指令。" },
+    pause: { do: "暂停", means: "无人机暂停航线，原地悬停。" },
+    resume: { do: "继续", means: "无人机继续飞完剩余航线。" },
+    "take-control": { do: "接管", means: "系统不再向该无人机发送任何自动指令，直到您交还。" },
+    "release-control": { do: "交还", means: "该无人机重新由系统指挥。" },
+  },
   page: {
     back: "返回列表", evidence: "现场图片", noEvidence: "尚无图片", timeline: "处置过程", dispatches: "派单",
     acknowledge: "确认知悉", dispatch: "派单", verify: "无人机核查", falseAlarm: "误报结案",
