@@ -46,6 +46,10 @@ class Terrain(Protocol):
         """Return the ground's ellipsoid height at a place."""
         ...
 
+    def surface_m(self, places: Floats) -> Floats:
+        """Return the ground's ellipsoid height at each of (n, 2) places."""
+        ...
+
     def true_heights_m(self, a: Point3, b: Point3) -> tuple[float, float]:
         """Return the least and greatest height above ground along the straight leg a–b, whose
         third coordinates are ellipsoid heights."""
@@ -69,6 +73,9 @@ class FlatTerrain:
     def height_m(self, x_m: float, y_m: float) -> float:
         return self.ground_m
 
+    def surface_m(self, places: Floats) -> Floats:
+        return np.full(len(places), self.ground_m)
+
     def true_heights_m(self, a: Point3, b: Point3) -> tuple[float, float]:
         low, high = sorted((a[2] - self.ground_m, b[2] - self.ground_m))
         return low, high
@@ -90,7 +97,10 @@ class GridTerrain:
     spacing_m: float
 
     def height_m(self, x_m: float, y_m: float) -> float:
-        return float(self._bilinear(self.to_grid(np.array([[x_m, y_m]])))[0])
+        return float(self.surface_m(np.array([[x_m, y_m]]))[0])
+
+    def surface_m(self, places: Floats) -> Floats:
+        return self._bilinear(self.to_grid(places))
 
     def true_heights_m(self, a: Point3, b: Point3) -> tuple[float, float]:
         pieces = max(1, math.ceil(math.dist(a[:2], b[:2]) / PIECE_M))

@@ -103,7 +103,7 @@ def reasons(
         found.append(Refusal("night", "at", f"wait for daylight ({rules.night.clause})"))
     closed = closed_between(ground, sky, at, ends_at)
     # Where the path itself breaks a rule, its ways home are not worth a word.
-    found += _closed(ground, drone, path, closed) or way_home.refused(
+    found += breached(ground, drone, path, closed) or way_home.refused(
         ground, mission, path, drone, dock, closed
     )
     highest_m = max((w.height_rel_m for w in mission.wayline.waypoints), default=0.0)
@@ -141,10 +141,10 @@ def _lasts_s(mission: Mission, ground: PatrolGround) -> float:
     return lasts_s
 
 
-def _closed(
+def breached(
     ground: PatrolGround, drone: Drone, path: Sequence[Point3], closed: Sequence[Volume]
 ) -> list[Refusal]:
-    """Airspace closed while the flight lasts, and true height along every leg."""
+    """Return the closed airspace a path meets, and legs outside the true heights allowed."""
     rules = ground.policy.rules
     points, heights = [p[:2] for p in path], [p[2] for p in path]
     met = breaches(points, heights, closed, rules.policy(drone.model), ground.terrain)

@@ -21,6 +21,7 @@ from geo.terrain import FlatTerrain, Terrain
 from services.patrol.fleet.timetable import PlannedSortie
 from services.patrol.fleet.ways import Ways
 from services.patrol.policy import PatrolPolicy
+from services.patrol.refusal import Refusal
 
 _LEFT_OUT_SHARE = 0.001
 _APART_M = 0.5
@@ -92,6 +93,8 @@ class PatrolGround:
         look_closed = closed_ground(self.volumes, policy.look_height_agl_m, policy.sky)
         self.look_ways = Ways(open_sky(extent, look_closed))
         self._paths: dict[tuple[str, int, float, float], CellPath | NoSweep] = {}
+        # What the gate would say of flights from a dock by a model (`reach.py`).
+        self.judged: dict[tuple[str, str, tuple[Point, ...]], Refusal | None] = {}
 
     def local(self, position: Position) -> Point:
         """Return a position in local metres."""

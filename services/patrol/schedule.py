@@ -13,6 +13,7 @@ from datetime import datetime
 from domain.device import Dock, Drone
 from geo.coverage import NoSweep
 from geo.routes import Point
+from geo.terrain import FlatTerrain
 from services.patrol.demand import CellVisits, began_at, demand
 from services.patrol.fleet.idleness import Watch, worst
 from services.patrol.fleet.judge import Aircraft, Closed, Flown, Rules
@@ -20,13 +21,23 @@ from services.patrol.fleet.problem import Craft, Fleet, Handling, Task, tenths_u
 from services.patrol.fleet.release import released, sorties
 from services.patrol.fleet.repair import Docked
 from services.patrol.fleet.rota import RotaPolicy, plan_rota
-from services.patrol.fleet.timetable import NoPlan, PlannedSortie, PlannedVisit, Timetable
+from services.patrol.fleet.timetable import (
+    LeftOut,
+    NoPlan,
+    PlannedSortie,
+    PlannedVisit,
+    Timetable,
+)
 from services.patrol.gate import airtime_s
 from services.patrol.plan import PatrolGround
 from services.patrol.policy import PatrolPolicy
+from services.patrol.reach import one_by_one, within_reach
 from services.patrol.sites import Errand
+from services.patrol.sky.rules import REFUSE
 from services.patrol.themes import Theme, cells_of
 
+_TOLD = 3
+"""How many of the cells nobody can see to are named where there is no plan."""
 _THEME_SORTIES = 2.0
 """How many of the longest sorties a plan for a theme looks ahead."""
 
@@ -81,16 +92,22 @@ def plan(
         craft(ground, s, kinds.index((s.drone.cruise_m_s, s.drone.hfov_deg))) for s in flying
     )
     for _ in range(policy.exact_rounds):
-        tasks, watches = _cells(ground, typical, wanted, at)
-        if not tasks and not wanted.errands:
-            return NoPlan("nothing_due", "cells: none is in reach; open airspace or move a dock")
+        tasks, watches, shut = _cells(ground, typical, wanted, at)
         hovers = [_hover(errand, len(typical)) for errand in wanted.errands]
+        housed = [(s.drone, s.dock) for s in flying]
         problem = problem_of(ground, (*tasks, *hovers), crafts, typical)
+        problem, out = within_reach(ground, problem, housed)
+        left_out = (*shut, *out.values())
+        if len(out) == len(problem.tasks):
+            told = "; ".join(f"{o.task_id}: {o.message}" for o in left_out[:_TOLD])
+            return NoPlan("nothing_due", f"cells: none is in reach ({told or 'there are none'})")
+        watches = [w for w in watches if w.task not in out]
         rota_policy = RotaPolicy(
             policy.idleness_wanted, policy.fill_s, policy.route_iterations, policy.exchanges
         )
         found = plan_rota(problem, watches, policy.plan_seed, rota_policy)
-        planned = sorties(problem, found.plan, ground.ways.way, (policy.height_agl_m,))
+        flights = one_by_one(ground, problem, found.plan, housed)
+        planned = sorties(problem, flights, ground.ways.way, (policy.height_agl_m,))
         soon = [s for s in planned if s.leaves_s <= policy.exact_s]
         rough = _rough(ground, typical, wanted, soon)
         if not rough:
@@ -112,8 +129,8 @@ def plan(
     if given and worst(floors, seen, problem.horizon_s) > 1.0:
         return NoPlan("below_floor", "themes: a cell would wait beyond its floor; fly none for now")
     achieved = worst(watches, seen, problem.horizon_s)
-    left = tuple(t.task_id for i, t in enumerate(problem.tasks) if i not in seen)
-    return Timetable(at, problem.horizon_s, kept, achieved, found.lower_bound, left)
+    later = tuple(t.task_id for i, t in enumerate(problem.tasks) if i not in seen and i not in out)
+    return Timetable(at, problem.horizon_s, kept, achieved, found.lower_bound, later, left_out)
 
 
 def _rough(
@@ -202,17 +219,20 @@ def _commonest(fleet: Sequence[Standing]) -> str:
 
 def _cells(
     ground: PatrolGround, typical: Sequence[Drone], wanted: Wanted, at: datetime
-) -> tuple[list[Task], list[Watch]]:
-    """Return each cell that some drone can sweep as a task, and as a watch with its age."""
+) -> tuple[list[Task], list[Watch], list[LeftOut]]:
+    """Return each cell that some drone can sweep as a task, and as a watch with its age; and the
+    cells nobody can sweep."""
     policy, since = ground.policy, began_at(wanted.visits, at)
     tasks: list[Task] = []
     watches: list[Watch] = []
+    shut: list[LeftOut] = []
     for cell in ground.district.cells:
         visits = wanted.visits.get(cell.code, CellVisits())
         if wanted.only is not None and cell.code not in wanted.only:
             continue
         handlings = tuple(_handling(ground, cell.code, wanted, drone) for drone in typical)
         if all(h is None for h in handlings):
+            shut.append(_shut(ground, cell.code, wanted, typical[0]))
             continue
         asked = demand(
             cell,
@@ -235,7 +255,17 @@ def _cells(
             )
         )
         tasks.append(Task(cell.code, handlings, 0.0, cell_code=cell.code))
-    return tasks, watches
+    return tasks, watches, shut
+
+
+def _shut(ground: PatrolGround, code: str, wanted: Wanted, drone: Drone) -> LeftOut:
+    """Return why no sweep of a cell is flown."""
+    portion = _portion(ground, code, wanted, drone)
+    if ground.is_swept(code, portion, drone):
+        found = ground.cell_path(code, portion, drone)
+        if isinstance(found, NoSweep):
+            return LeftOut(code, found.code, found.message)
+    return LeftOut(code, "closed_airspace", f"cell {code} lies under closed airspace: open it")
 
 
 def _hover(errand: Errand, kinds: int) -> Task:
@@ -333,12 +363,16 @@ def rules(ground: PatrolGround) -> Rules:
     closed = tuple(
         Closed(v.code, v.ground, v.floor_agl_m, v.ceiling_agl_m) for v in ground.volumes
     )
+    flat = isinstance(ground.terrain, FlatTerrain)
     return Rules(
         closed,
         policy.sky.margin_m,
         policy.sky.ceiling_agl_m,
         policy.apart_m,
         policy.apart_height_m,
+        policy.sky.floor_agl_m,
+        None if flat else ground.terrain.surface_m,
+        policy.rules.way_home.when_closed == REFUSE,
     )
 
 

@@ -21,6 +21,8 @@ from services.patrol.sky.rules import REFUSE
 CODE = "no_way_home"
 LEAST_M, MOST_M = 20, 1500
 """What a dock takes as `rth_altitude` (DJI Cloud API, flighttask_prepare)."""
+_ROUNDED_M = 0.01
+"""Waypoints have their heights in whole centimetres."""
 
 
 def wanted_rel_m(mission: Mission, policy: PatrolPolicy) -> float:
@@ -90,6 +92,28 @@ def refused(
         )
         for shut in ways.met(max(height_m, ways.least_m))
     )
+
+
+def unreturnable(
+    ground: PatrolGround, path: Sequence[Point3], drone: Drone, dock: Dock
+) -> Refusal | None:
+    """Return why no height at all would let a flight of a path come straight home, or None. The
+    gate's tolerance is left to the gate: what is planned is rounded on its way there."""
+    rules, base_m = ground.policy.rules, dock.height_ellipsoid_m
+    refuse = rules.way_home.when_closed == REFUSE
+    closed = ground.volumes if refuse else ()
+    found = ways_home(
+        path, ground.docks[dock.sn], closed, rules.policy(drone.model), ground.terrain
+    )
+    ways = replace(found, least_m=found.least_m + _ROUNDED_M, most_m=found.most_m - _ROUNDED_M)
+    why = _over_ground(ways, base_m, ways.least_m, rules.height.clause)
+    if why:
+        return why[0]
+    if ways.height_m(base_m, ways.least_m) is None:
+        shut = " ".join(s.code for s in ways.shut)
+        cure = f"every straight way home meets {shut}: send a drone from its other side"
+        return Refusal(CODE, f"airspace {shut}", cure)
+    return None
 
 
 def _over_ground(

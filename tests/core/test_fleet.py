@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
 
@@ -277,7 +277,10 @@ def test_exchanges_make_a_rota_no_worse_and_repeat_exactly() -> None:
     assert found == plan_rota(one, watches(16), 1, RotaPolicy(exchanges=2000))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
+@example(seed=223, count=4, held=649.0403182584661, least_gap=1298.038147636761, opens=2624.05)
+@example(seed=554, count=2, held=343.13442320955085, least_gap=671.2735863308985, opens=2695.76)
+@example(seed=40, count=1, held=290.58650952050175, least_gap=1287.0, opens=61.94)
 @given(
     seed=st.integers(0, 1000),
     count=st.integers(1, 10),
@@ -304,8 +307,8 @@ def test_exchanged_rotas_are_flown_as_they_were_timed(
     assert sum(map(len, seen.values())) == sum(map(len, found.plan.routes))
     errand = set(range(count, count + 3))
     assert errand & set(seen) == errand & set(seen_s(one, plain.plan))
-    if found.plan != plain.plan:
-        for times in (sorted(seen.get(w.task, ())) for w in asked):
+    for plan in (plain.plan, found.plan):
+        for times in (sorted(seen_s(one, plan).get(w.task, ())) for w in asked):
             assert all(b - a >= least_gap - 1e-6 for a, b in pairwise(times))
 
 

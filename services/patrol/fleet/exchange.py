@@ -31,19 +31,22 @@ def exchanged(
     """Return a plan whose weighted gaps are no worse, after so many exchanges tried; it visits the
     same errands. Repeats exactly for one seed."""
     given, table = _given(fleet, watches), _table(fleet)
-    for craft in range(len(fleet.crafts)):
-        own = [(s, r) for s, r in zip(plan.slots, plan.routes, strict=True) if s.craft == craft]
+    for index, craft in enumerate(fleet.crafts):
+        own = [(s, r) for s, r in zip(plan.slots, plan.routes, strict=True) if s.craft == index]
         own = sorted((item for item in own if item[1]), key=lambda item: item[0].opens_s)
         if len(own) > SORTIES_LIMIT or any(len(r) > given.visits_limit for _, r in own):
             return plan
+        free_s = craft.ready_s
         for k, (slot, route) in enumerate(own):
-            table.visits[craft, k, : len(route)] = route
-            table.counts[craft, k] = len(route)
-            # Timed without a wait first, it waits for the rest.
-            timed(given, table, craft)
-            table.wait[craft, k] = max(0.0, slot.opens_s - table.span[craft, k, 0])
-        if not timed(given, table, craft):
-            return plan
+            table.visits[index, k, : len(route)] = route
+            table.counts[index, k] = len(route)
+            # Not from where it leaves: it may wait for hours that open, and for its slot beyond.
+            table.wait[index, k] = max(0.0, slot.opens_s - free_s)
+            if not timed(given, table, index):
+                return plan
+            leaves_s, lands_s = (float(t) for t in table.span[index, k])
+            held_s = None if k else craft.held_at_s(leaves_s)
+            free_s = lands_s + craft.recharge_s(lands_s - leaves_s, held_s)
     best, spare = _table(fleet), _table(fleet)
     draws = np.asarray([seed], np.uint64)
     annealed(given, table, spare, best, steps, _HEAT, draws)

@@ -106,7 +106,7 @@ def timed(given: Given, table: Table, craft: int) -> bool:
             at += given.travel[kind, node, homes + task]
             if at < given.opens[task]:
                 at, waited = given.opens[task], True
-            if at > given.closes[task]:
+            if at > given.closes[task] + _SLACK_S:
                 return False
             at += given.service[kind, task]
             table.ends[craft, k, j] = at

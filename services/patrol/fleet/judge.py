@@ -6,7 +6,7 @@ timetable's values and the aircraft's own figures alone. What it flags is not re
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,6 +26,7 @@ _STEP_M = 25.0
 _LATE_S = 2.0
 _NEAR_M = 1.0
 _PCT = 1e-3
+_HEIGHT_M = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,17 @@ class Closed:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What every plan must keep. Two of our own keep `apart_m` sideways or `apart_height_m` in
-    height at every moment."""
+    height at every moment. `ground_m` gives the ground's height at (n, 2) places (None: flat);
+    with `home_clear` a straight way home may not meet closed airspace either."""
 
     closed: tuple[Closed, ...] = ()
     margin_m: float = 0.0
     ceiling_agl_m: float = 120.0
     apart_m: float = 30.0
     apart_height_m: float = 8.0
+    floor_agl_m: float = 0.0
+    ground_m: Callable[[Samples], Samples] | None = None
+    home_clear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +268,78 @@ class _Flight:
                 found.append(
                     _broken("closed_airspace", sortie, index, sortie.leaves_s, volume.code)
                 )
+        if rules.ground_m is not None or rules.home_clear:
+            legs = zip(sortie.ways, sortie.visits, strict=False)
+            path = (*(p for w, v in legs for p in (*w, *v.path)), *sortie.ways[-1])
+            found += [
+                _broken(code, sortie, index, sortie.leaves_s, text)
+                for code, text in _heights(path, self._craft.home, sortie.height_agl_m, rules)
+            ]
         return found
+
+
+@lru_cache(4096)
+def _heights(
+    points: tuple[Spot, ...], home: Spot, height_agl_m: float, rules: Rules
+) -> tuple[tuple[str, str], ...]:
+    """Return what is wrong with the true heights of a path whose points are flown `height_agl_m`
+    over the ground below them, and with the straight ways home from everywhere on it."""
+    ground_m = rules.ground_m or _level
+    corners = np.asarray(points, float)
+    tops = ground_m(corners) + height_agl_m
+    if len(points) > 1:
+        # The climb over the dock goes on to the height of where it flies first.
+        tops[0] = tops[np.argmax(np.hypot(*(corners - corners[0]).T) > _NEAR_M)]
+    flown = _along(np.column_stack([corners, tops]))
+    above = flown[:, 2] - ground_m(flown[:, :2])
+    found = []
+    if above.min() < rules.floor_agl_m - _HEIGHT_M:
+        found.append(("too_low", f"{above.min():.0f} m true height on the way"))
+    if above.max() > rules.ceiling_agl_m + _HEIGHT_M:
+        found.append(("too_high", f"{above.max():.0f} m true height on the way"))
+    why = _no_way_home(flown, home, rules, ground_m)
+    return (*found, ("no_way_home", why)) if why else tuple(found)
+
+
+def _no_way_home(
+    flown: Samples, home: Spot, rules: Rules, ground_m: Callable[[Samples], Samples]
+) -> str:
+    """Return why there is no one height at which all straight ways home are free; empty if there
+    is."""
+    far = float(np.hypot(*(flown[:, :2] - home).T).max())
+    shares = np.linspace(0.0, 1.0, max(2, math.ceil(far / _STEP_M)))
+    legs = flown[:, None, :2] + shares[None, :, None] * (np.asarray(home) - flown[:, None, :2])
+    places = legs.reshape(-1, 2)
+    below = ground_m(places)
+    least = max(float(flown[:, 2].max()), float(below.max()) + rules.floor_agl_m)
+    most = float(below.min()) + rules.ceiling_agl_m
+    if least > most + _HEIGHT_M:
+        return f"needs {least:.0f} m to clear ground and path, {most:.0f} m is the most"
+    shut = []
+    for volume, kept in _kept(rules) if rules.home_clear else ():
+        inside = shapely.contains_xy(kept, *places.T)
+        if inside.any():
+            from_m = volume.floor_agl_m - rules.margin_m + float(below[inside].min())
+            to_m = volume.ceiling_agl_m + rules.margin_m + float(below[inside].max())
+            shut.append((from_m, to_m, volume.code))
+    tried = [least, most, *(end for low, high, _ in shut for end in (low, high))]
+    for height in tried:
+        if least <= height <= most and not any(low < height < high for low, high, _ in shut):
+            return ""
+    return "every height meets " + " ".join(code for _, _, code in shut)
+
+
+def _along(corners: Samples) -> Samples:
+    """Return (x, y, height) rows along a path, at least every `_STEP_M`."""
+    rows = [corners[:1]]
+    for a, b in itertools.pairwise(corners):
+        steps = max(1, math.ceil(math.dist(a[:2], b[:2]) / _STEP_M))
+        rows.append(a + np.arange(1, steps + 1)[:, None] / steps * (b - a))
+    return np.concatenate(rows)
+
+
+def _level(places: Samples) -> Samples:
+    return np.zeros(len(places))
 
 
 def _run(

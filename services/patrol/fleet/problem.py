@@ -144,7 +144,8 @@ def timing(fleet: Fleet, craft: int, route: Sequence[int], from_s: float) -> Tim
         if handling is None:
             return None
         at = max(at + float(travel[node, fleet.node(index)]), task.opens_s)
-        if at > task.closes_s:
+        # A sortie timed before leaves with the rounding of that timing.
+        if at > task.closes_s + _SLACK_S:
             return None
         starts.append(at)
         services.append(handling.service_s)

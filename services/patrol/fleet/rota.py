@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 
 from services.patrol.fleet.exchange import exchanged
 from services.patrol.fleet.idleness import Watch, lower_bound, worst
-from services.patrol.fleet.problem import Fleet, Routes, Slot, Task, packed, tenths_up, timing
+from services.patrol.fleet.problem import (
+    Fleet,
+    Routes,
+    Slot,
+    Task,
+    Timing,
+    packed,
+    tenths_up,
+    timing,
+)
 from services.patrol.fleet.routing import Effort, Plan, route
 
 _MUST_PRIZE_S = 10_000.0
@@ -21,6 +30,7 @@ _PRIZE_LIMIT_S = 200_000.0
 _STEEPNESS = 4.0
 _TOGETHER_S = 120.0
 _AGAIN_S = 300.0
+_SLACK_S = 1e-6
 _SORTIES_LIMIT = 400
 _EXCHANGES_LIMIT = 3_000_000
 
@@ -98,8 +108,8 @@ def _dispatch(
         tasks = _priced(fleet, watches, last, done, now, wanted, policy.fill_s)
         some = replace(fleet, tasks=tasks)
         found = _routed(some, tuple(now), seed + len(slots), policy)
-        for (at, i, first), slot, visits in zip(leaving, now, found, strict=False):
-            flown = timing(some, i, visits, slot.opens_s) if visits else None
+        for (at, i, first), slot, tour in zip(leaving, now, found, strict=False):
+            visits, flown = _as_flown(fleet, some, i, tour, slot.opens_s)
             if flown is None or flown.lands_s > fleet.horizon_s:
                 heapq.heappush(free, (at + _AGAIN_S, i, first))
                 continue
@@ -113,6 +123,25 @@ def _dispatch(
             rests_s = craft.recharge_s(flown.flown_s, held)
             heapq.heappush(free, (flown.lands_s + rests_s, i, False))
     return Plan(tuple(slots), tuple(routes))
+
+
+def _as_flown(
+    fleet: Fleet, some: Fleet, craft: int, visits: tuple[int, ...], from_s: float
+) -> tuple[tuple[int, ...], Timing | None]:
+    """Return what is visited of a route found for the tasks of `some`, which open once their least
+    gap is over, and when. What is flown knows the hours of `fleet` alone and does not wait in the
+    air for a gap: a visit that would come too soon after an errand that closes is left out."""
+    while visits:
+        found = timing(some, craft, visits, from_s)
+        flown = None if found is None else timing(fleet, craft, visits, found.leaves_s)
+        if flown is None:
+            break
+        starts = zip(visits, flown.visits_s, strict=True)
+        soon = next((t for t, s in starts if s < some.tasks[t].opens_s - _SLACK_S), None)
+        if soon is None:
+            return visits, flown
+        visits = tuple(task for task in visits if task != soon)
+    return (), None
 
 
 def _slot(fleet: Fleet, index: int, at_s: float, first: bool) -> Slot:

@@ -57,9 +57,20 @@ class PlannedSortie:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A cell or site no drone of the fleet can see to: `code` for programs, `message` with the
+    field and the cure."""
+
+    task_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timetable:
     """A released plan. `worst_idleness` is what it leads to by the end of its horizon and
-    `lower_bound` what no plan can be below; `unserved` are the tasks it leaves for later."""
+    `lower_bound` what no plan can be below; `unserved` are the tasks it leaves for later, and
+    `left_out` what nobody can see to, which neither figure counts."""
 
     made_at: datetime
     horizon_s: float
@@ -67,6 +78,7 @@ class Timetable:
     worst_idleness: float
     lower_bound: float
     unserved: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     def of_dock(self, dock_sn: str) -> tuple[PlannedSortie, ...]:
         """Return a dock's sorties in the order they leave."""
@@ -95,6 +107,7 @@ def shown(table: Timetable) -> dict[str, Any]:
         "lower_bound": round(table.lower_bound, 3),
         "docks": [{"dock_sn": sn, "sorties": sorties} for sn, sorties in docks.items()],
         "unserved": list(table.unserved),
+        "left_out": to_plain(table.left_out),
     }
 
 
