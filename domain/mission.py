@@ -81,13 +81,28 @@ class MissionTheme:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A drone that was not given a look, by a code: `later` (gets there later), `on_patrol`, what
+    would break on the way, or what kept it in its dock. `eta_s` and `battery_after_pct` say how
+    it would have come out, where it could have gone at all."""
+
+    drone_sn: str
+    code: str
+    eta_s: float | None = None
+    battery_after_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Mission:
     """任务. `mission_id` is also the flight_id of its one sortie.
 
     `target` and `kind` say where and for what kind of hazard a look is; a patrol has neither.
     `resumes_id` and `break_point` say which patrol's wayline is flown on, and from where.
     `return_height_rel_m` is how high above take-off it comes straight home, whole metres.
-    `theme` is what a theme patrol is flown for; other missions have none.
+    `theme` is what a theme patrol is flown for; other missions have none. `passed_over` are the
+    drones a look was not given to, the soonest there first, the others by serial.
+    `turns` are flown before the target, each as a flight to a point, by a patrol turned aside
+    round closed airspace, and `turns_back` after the look.
     """
 
     mission_id: str
@@ -106,6 +121,14 @@ class Mission:
     break_point: BreakPoint | None = None
     return_height_rel_m: int | None = None
     theme: MissionTheme | None = None
+    passed_over: tuple[PassedOver, ...] = ()
+    turns: tuple[Waypoint, ...] = ()
+    turns_back: tuple[Waypoint, ...] = ()
+
+    @property
+    def flown_to(self) -> tuple[Waypoint, ...]:
+        """The points a look that is no wayline is flown to one after the other."""
+        return (*self.turns, *self.wayline.waypoints[:1], *self.turns_back)
 
     @property
     def by_wayline(self) -> bool:

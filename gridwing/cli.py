@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "mavlink": ("gridwing.mavlink_cli:mavlink", "The bridge from MAVLink vehicles to the broker."),
     "mavlink-vehicle": ("gridwing.mavlink_cli:mavlink_vehicle", "A simulated MAVLink vehicle."),
     "plan": ("gridwing.plan_cli:plan", "Plan a coverage path over a polygon."),
+    "patrol-plan": ("gridwing.patrol_plan_cli:patrol_plan", "Who flies what when, and why."),
     "watch-rules": ("gridwing.watch_rules_cli:watch_rules", "What is a hazard; dry runs."),
     "wayline": ("gridwing.wayline_cli:wayline", "Files and missions for real aircraft."),
     "grid": ("gridwing.grid_cli:grid", "Import, check and export grid polygons."),

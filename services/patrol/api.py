@@ -118,7 +118,7 @@ async def _known(store: PatrolStore, mission_id: str) -> Flight:
 def _listed(flight: Flight) -> dict[str, Any]:
     """A look is told with its target; one whose way bends with the line it flies as well."""
     mission = flight.mission
-    bent = mission.target is not None and mission.by_wayline
+    bent = mission.target is not None and (len(mission.flown_to) > 1 or mission.by_wayline)
     return {
         "mission_id": mission.mission_id,
         "purpose": mission.purpose.value,
@@ -131,6 +131,7 @@ def _listed(flight: Flight) -> dict[str, Any]:
         "target": to_plain(mission.target),
         "path": path_feature(mission)["geometry"] if bent else None,
         "reason": mission.reason,
+        "passed_over": to_plain(mission.passed_over),
         "theme": to_plain(mission.theme),
         "length_m": mission.wayline.length_m,
         "flight_time_s": mission.wayline.flight_time_s,

@@ -18,9 +18,10 @@ from domain.events import (
     MissionStepIntended,
 )
 from domain.ids import derive
-from domain.mission import Mission, MissionOutcome, MissionPurpose
+from domain.mission import Mission, MissionOutcome
 from domain.mission_return import ReturnRegained
 from runtime.ledger import VersionConflict
+from services.patrol.ahead import remaining_s
 from services.patrol.aircraft.wpml import airframe, fingerprint
 from services.patrol.conversation import Conversation
 from services.patrol.departure import Other
@@ -47,6 +48,10 @@ from services.patrol.surroundings import Surroundings
 log = structlog.get_logger(__name__)
 
 ANSWER_TRIES = 20
+_TURN_NEWS_S = 60.0
+"""A turn is waited for at rest: the next order would cancel a flight that is not quite there."""
+_AT_TURN = 2.0
+"""How many times further off than over a target an aircraft is still at a turn."""
 _FRESH_NEWS_S = 20.0
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
@@ -183,19 +188,26 @@ class Commander:
 
     def _over_target(self, flight: Flight, at: datetime) -> bool:
         """The dock says so; or its word is old and the aircraft is there by its own position."""
-        target = flight.mission.target
-        if flight.status == "wayline_ok":
+        mission = flight.mission
+        points, sent = mission.flown_to, flight.points_sent
+        target = points[sent - 1].position if 0 < sent <= len(points) else mission.target
+        turns = bool(mission.turns or mission.turns_back)
+        if flight.status == "wayline_ok" and not turns:
             return True
-        now = self.here(flight.mission.drone_sn, at)
+        now = self.here(mission.drone_sn, at)
         news = flight.progressed_at or flight.changed_at
         if target is None or now is None or now.position is None:
             return False
-        # A wayline's dock tells of waypoints, not of targets.
-        told = not flight.mission.by_wayline
-        if told and (at - news).total_seconds() < _FRESH_NEWS_S:
-            return False
         local = self.around.ground.local
         apart_m = math.dist(local(now.position), local(target))
+        if flight.status == "wayline_ok":
+            # A late word of the turn before must not cut a corner of closed airspace.
+            return apart_m <= _AT_TURN * self.around.policy.over_target_m
+        # A wayline's dock tells of waypoints, not of targets.
+        told = not mission.by_wayline
+        fresh_s = _TURN_NEWS_S if turns else _FRESH_NEWS_S
+        if told and (at - news).total_seconds() < fresh_s:
+            return False
         return apart_m <= self.around.policy.over_target_m
 
     def _can_finish(self, flight: Flight, at: datetime) -> bool:
@@ -293,7 +305,7 @@ class Commander:
         if not committed:
             self._in_flight.discard(tid)
             return
-        self.spawn(self._send(mission, step, tid, file, at))
+        self.spawn(self._send(mission, step, tid, file, at, count))
 
     async def _commit_intent(self, wish: Wish, tid: str, at: datetime) -> bool:
         """Append the intent under the lease and the sky as they stand in its own transaction."""
@@ -331,13 +343,19 @@ class Commander:
         await self.append(mission.mission_id, [ended], at, expected=wish.flight.version)
 
     async def _send(
-        self, mission: Mission, step: Step, tid: str, file: Resource | None, at: datetime
+        self,
+        mission: Mission,
+        step: Step,
+        tid: str,
+        file: Resource | None,
+        at: datetime,
+        count: int,
     ) -> None:
         dock, drone = self.docks[mission.dock_sn], self.drones[mission.drone_sn]
         mission_id, now = mission.mission_id, self.around.clock.now()
         if await self._may_send(mission, at, now):
             # Docks refuse an execute time that is 30 s off, so it is told at the last moment.
-            data = order(step, mission, dock, drone, file, now, self.around.policy)
+            data = order(step, mission, dock, drone, file, now, self.around.policy, count)
             result = await self._conversation.ask(
                 dock.sn,
                 METHODS[step],
@@ -395,14 +413,3 @@ class Commander:
             return False
         self.wake.set()
         return True
-
-
-def remaining_s(flight: Flight) -> float:
-    """Return the seconds of path a patrol has left, by its last waypoint."""
-    wayline = flight.mission.wayline
-    if flight.mission.purpose is not MissionPurpose.PATROL or len(wayline.waypoints) < 2:
-        return 0.0
-    left = flight.mission.break_point
-    first = left.index if left is not None else 0
-    done = max(flight.waypoint_index or 0, first) / (len(wayline.waypoints) - 1)
-    return wayline.flight_time_s * max(0.0, 1.0 - done)

@@ -1,19 +1,26 @@
 """Who looks at a target: the drone that is there soonest with battery to look and come home.
 
 Legs go round closed airspace. A docked drone flies such a way as a wayline; a patrol turned aside
-is given a single point to fly to, so only a straight and open leg there and back will do for it.
+is given one point after the other to fly to, comes to rest at each, and goes back the way it came
+where its patrol goes on, else to where its way home is straight.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from domain.device import Drone
+from domain.mission import PassedOver
 from geo.routes import FlightModel, Point, flight_time_s
 from services.patrol.gate import airtime_s
 from services.patrol.plan import PatrolGround
 
 _TAKE_OFF_S = 60.0
+_PASSED_OVER_LIMIT = 64
+_TURNS_LIMIT = 6
+_AT_TURN_S = 6.0
+"""From a turn reached to the flight to the next: the dock's word, a tick, the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +35,14 @@ class Candidate:
     battery_pct: float
     patrol_id: str | None = None
     remaining_s: float = 0.0
+    stops_at: Point | None = None
+    """How far a patrol may fly on before it stops; `here` without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The drone that goes, by `there` and home by `back` (local metres, both ends included).
+    """The drone that goes, by `there` and home by `back` (local metres, both ends included); a
+    patrol that `resumes` goes back to where it stopped.
     `resumes` tells whether its patrol can be finished afterwards; `busy_s` is how long it is away
     from now on."""
 
@@ -45,6 +55,8 @@ class Choice:
     there: tuple[Point, ...]
     back: tuple[Point, ...]
     busy_s: float
+    judged: tuple[tuple[str, str, float, float], ...] = ()
+    """Every other drone whose way was worked out: serial, code, eta and battery afterwards."""
 
     @property
     def straight(self) -> bool:
@@ -130,7 +142,32 @@ def choose(
         best.there,
         best.back,
         best.busy_s,
+        tuple(
+            (j.candidate.drone.sn, j.against or _slower(j, best), j.eta_s, j.after_pct)
+            for j in judged
+            if j is not best
+        ),
     )
+
+
+def passed_over(
+    choice: Choice, candidates: Sequence[Candidate], against: Mapping[str, str]
+) -> tuple[PassedOver, ...]:
+    """Return the drones a look was not given to and why: those judged, the soonest there first,
+    then who was too far off to be judged, then those `against` which something stood before."""
+    judged = [
+        PassedOver(sn, code, round(eta_s, 1), round(after_pct, 1))
+        for sn, code, eta_s, after_pct in sorted(choice.judged, key=lambda j: (j[2], j[0]))
+    ]
+    known = {choice.candidate.drone.sn, *(p.drone_sn for p in judged)}
+    others = [PassedOver(c.drone.sn, "later") for c in candidates if c.drone.sn not in known]
+    known |= {p.drone_sn for p in others}
+    kept = [PassedOver(sn, code) for sn, code in sorted(against.items()) if sn not in known]
+    return (*judged, *others, *kept)[:_PASSED_OVER_LIMIT]
+
+
+def _slower(other: _Judged, best: _Judged) -> str:
+    return "later" if other.eta_s >= best.eta_s else "on_patrol"
 
 
 def _least_eta_s(target: Point, candidate: Candidate) -> float:
@@ -156,13 +193,13 @@ def _judge(ground: PatrolGround, target: Point, candidate: Candidate, look_s: fl
     model = FlightModel(drone.cruise_m_s, policy.accel_m_s2, policy.corner_cut_m)
     docked = candidate.patrol_id is None
     there = ground.look_ways.way(candidate.here, target)
-    back = ground.look_ways.way(target, candidate.home)
-    straight = there is not None and back is not None and len(there) == len(back) == 2
+    home = ground.look_ways.way(target, candidate.home)
     against = None
-    if there is None or back is None or not (docked or straight):
+    if there is None or home is None or not (docked or _turns(ground, candidate, there, home)):
         against = "closed_airspace_between"
-        there, back = (candidate.here, target), (target, candidate.home)
-    there_s, home_s = _way_s(there, model), _way_s(back, model)
+        there, home = (candidate.here, target), (target, candidate.home)
+    way_s = _way_s if docked else _legs_s
+    there_s, home_s = way_s(there, model), way_s(home, model)
     look_trip_s = there_s + look_s + home_s
     finish_s = there_s * 2.0 + look_s + candidate.remaining_s
     airtime = airtime_s(drone, candidate.battery_pct, policy)
@@ -179,9 +216,25 @@ def _judge(ground: PatrolGround, target: Point, candidate: Candidate, look_s: fl
         resumes,
         against,
         there,
-        back,
+        there[::-1] if resumes else home,
         spent_s + policy.climb_and_land_s,
     )
+
+
+def _turns(
+    ground: PatrolGround, candidate: Candidate, there: Sequence[Point], home: Sequence[Point]
+) -> bool:
+    """Tell whether a patrol can fly these ways point by point, from wherever it stops."""
+    if max(len(there), len(home)) - 2 > _TURNS_LIMIT:
+        return False
+    stop = candidate.stops_at or candidate.here
+    return len(there) == 2 or ground.look_ways.way(stop, there[1]) == (stop, there[1])
+
+
+def _legs_s(way: Sequence[Point], model: FlightModel) -> float:
+    """Return the seconds of a way flown from turn to turn, at rest at each."""
+    flown_s = sum(_way_s(leg, model) for leg in pairwise(way))
+    return flown_s + _AT_TURN_S * (len(way) - 2)
 
 
 def _way_s(way: Sequence[Point], model: FlightModel) -> float:

@@ -179,6 +179,11 @@ class Flight:
         """Return the step that awaits its answer."""
         return next((s for s in self.steps if s.answered_at is None), None)
 
+    @property
+    def points_sent(self) -> int:
+        """How many of the points it is flown to the dock has been told."""
+        return sum(s.step == Step.FLY_TO_POINT for s in self.steps)
+
     def airborne(self) -> bool:
         """Tell whether the aircraft may be off its dock."""
         return self.state in (MissionState.FLYING, MissionState.DIVERTED)
@@ -267,7 +272,9 @@ def _intended(flight: Flight, event: MissionStepIntended, at: datetime) -> Fligh
     elif event.step in _DEPARTURES:
         state = MissionState.EXECUTING
     sent = SentStep(event.step, event.transaction_id, at, reason=event.reason)
-    return replace(flight, state=state, steps=(*flight.steps, sent), changed_at=at)
+    # What was said of the point before says nothing of this one.
+    status = None if event.step == Step.FLY_TO_POINT else flight.status
+    return replace(flight, state=state, status=status, steps=(*flight.steps, sent), changed_at=at)
 
 
 def _answered(flight: Flight, event: MissionStepAnswered, at: datetime) -> Flight:

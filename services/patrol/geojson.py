@@ -76,7 +76,8 @@ def airspace_feature(airspace: Airspace) -> Feature:
 
 def path_feature(mission: Mission, dock: Dock | None = None) -> Feature:
     """Return the path of a mission: a line, or the point that a look is flown to straight."""
-    waypoints = mission.wayline.waypoints
+    turned = mission.turns or mission.turns_back
+    waypoints = mission.flown_to if turned else mission.wayline.waypoints
     told = {
         "mission_id": mission.mission_id,
         "purpose": mission.purpose.value,

@@ -1,11 +1,12 @@
-"""The wayline of a look that has to go round closed airspace: there, round the target, and home.
+"""The way of a look that has to go round closed airspace: there, over the target, and back.
 
 A dock's `takeoff_to_point` flies straight; a wayline can bend. Over the target it circles slowly
 until the look's time is over, then follows its own way home, so that no straight return crosses
-what the way out went round.
+what the way out went round. A patrol turned aside is flown from turn to turn instead.
 """
 
 import math
+from collections.abc import Sequence
 
 from domain.device import Dock
 from domain.mission import Wayline, Waypoint
@@ -20,18 +21,35 @@ _ROUNDS_LIMIT = 24
 
 def look_wayline(ground: PatrolGround, dock: Dock, choice: Choice, look_s: float) -> Wayline:
     """Return where a look flies: the target alone where the way is straight."""
-    target, speed = choice.there[-1], choice.candidate.drone.cruise_m_s
-    points = [target] if choice.straight else _bent(ground, choice, look_s)
-    height = ground.policy.look_height_agl_m
+    target = choice.there[-1]
+    single = choice.straight or choice.candidate.patrol_id is not None
+    points = [target] if single else _bent(ground, choice, look_s)
     return Wayline(
-        tuple(
-            Waypoint(
-                ground.frame.to_position(*point), ground.height_rel_m(dock, point, height), speed
-            )
-            for point in points
-        ),
-        0.0 if choice.straight else round(length_m(points), 1),
+        _waypoints(ground, dock, choice, points),
+        0.0 if single else round(length_m(points), 1),
         round(choice.eta_s, 1),
+    )
+
+
+def turns(
+    ground: PatrolGround, dock: Dock, choice: Choice
+) -> tuple[tuple[Waypoint, ...], tuple[Waypoint, ...]]:
+    """Return where a patrol turned aside turns on its way to the target, and on its way back."""
+    if choice.candidate.patrol_id is None:
+        return (), ()
+    return (
+        _waypoints(ground, dock, choice, choice.there[1:-1]),
+        _waypoints(ground, dock, choice, choice.back[1:-1]),
+    )
+
+
+def _waypoints(
+    ground: PatrolGround, dock: Dock, choice: Choice, points: Sequence[Point]
+) -> tuple[Waypoint, ...]:
+    height, speed = ground.policy.look_height_agl_m, choice.candidate.drone.cruise_m_s
+    return tuple(
+        Waypoint(ground.frame.to_position(*p), ground.height_rel_m(dock, p, height), speed)
+        for p in points
     )
 
 

@@ -17,7 +17,7 @@ from domain.device import Dock
 from domain.district import District
 from domain.events import MissionDiverted, MissionPlanned
 from domain.ids import derive
-from domain.mission import Mission, MissionPurpose, MissionState
+from domain.mission import Mission, MissionPurpose, MissionState, PassedOver
 from geo.terrain import Terrain
 from runtime.bus import Bus
 from runtime.clock import Clock
@@ -26,23 +26,25 @@ from runtime.follower import follow
 from runtime.ledger import Entry, Ledger, Transaction, VersionConflict
 from runtime.topics import osd
 from services.patrol import divert, schedule, theme_sorties
+from services.patrol.ahead import cells_ahead, in_air_s, remaining_s, stops_at
 from services.patrol.aircraft.wpml import airframe
 from services.patrol.aircraft.wpml_check import check
 from services.patrol.break_point import rest_s, resumed
-from services.patrol.commander import Commander, remaining_s
+from services.patrol.commander import Commander
 from services.patrol.conversation import Conversation
 from services.patrol.demand import CellVisits, began_at
 from services.patrol.dock_files import DockFiles
 from services.patrol.dock_state import heard
 from services.patrol.fleet.repair import repaired
-from services.patrol.fleet.timetable import NoPlan, PlannedSortie, Timetable, shown
+from services.patrol.fleet.timetable import NoPlan, PlannedSortie, Timetable
 from services.patrol.flight import Flight, Order, Step, touched
 from services.patrol.fold import Fold
 from services.patrol.gate import airtime_s, refusals
 from services.patrol.history import counts_from, learned, together
-from services.patrol.look_way import look_wayline
+from services.patrol.look_way import look_wayline, turns
 from services.patrol.looks import WantedLook, in_order, may_divert
 from services.patrol.plan import PatrolGround, sortie_of, wayline
+from services.patrol.plan_shown import shown
 from services.patrol.policy import PatrolPolicy, patience_s
 from services.patrol.schedule import Standing, Wanted
 from services.patrol.sites import errands, load_site_rules, sites_of
@@ -169,9 +171,13 @@ class Planner:
             if any(_same_errand(f.mission, look) for f in flights):
                 continue
             target = around.ground.local(look.target)
-            candidates = self._idle(flights, at)
+            against: dict[str, str] = {}
+            candidates = self._idle(flights, at, against)
+            airborne = self._airborne(flights, at)
             if may_divert(look, at, around.policy):
-                candidates += self._airborne(flights, at)
+                candidates += airborne
+            else:
+                against |= {c.drone.sn: "docked_first" for c in airborne}
             confirms = look.purpose is MissionPurpose.CONFIRM
             # Most looks are judged well before their limit; the reserve covers the others.
             look_s = self._commander.patience.look_s * around.policy.look_budget_share
@@ -181,7 +187,8 @@ class Planner:
             if isinstance(choice, divert.NoDrone):
                 self._say(look.look_id, " ".join(f"{sn}:{why}" for sn, why in choice.reasons))
                 continue
-            await self._plan_look(look, choice, flights, at)
+            passed_over = divert.passed_over(choice, candidates, against)
+            await self._plan_look(look, choice, passed_over, flights, at)
 
     async def send_patrols(self) -> None:
         """Send off what the timetable has due; it is made anew when old, or when it fits no more.
@@ -246,7 +253,7 @@ class Planner:
             began_at(visits, at),
             at,
         )
-        return Wanted(visits, _in_air_s(flights), risks, due)
+        return Wanted(visits, in_air_s(flights), risks, due)
 
     async def _themes(
         self, flights: Sequence[Flight], at: datetime
@@ -286,7 +293,7 @@ class Planner:
     ) -> bool:
         """Fly the rest of a patrol that had to come home, where that is what the dock can do."""
         dock, visits = self._commander.docks[candidate.dock_sn], await self._around.store.visits()
-        rest = await self._rest_of(dock, candidate, visits, _in_air_s(flights), at)
+        rest = await self._rest_of(dock, candidate, visits, in_air_s(flights), at)
         return rest is not None and await self._commit(rest, None, None, at)
 
     def _may_patrol(self, candidate: divert.Candidate, at: datetime) -> bool:
@@ -320,7 +327,10 @@ class Planner:
             self._say("plan", f"{made.code}: {made.message}")
             return
         self._timetable = made
-        await around.store.put_plan(shown(made))
+        visited = await around.store.site_visits()
+        in_air = {code for f in await around.store.open_flights() for code in sites_of(f.mission)}
+        told = shown(made, around.ground, load_site_rules(), visited, in_air)
+        await around.store.put_plan(told)
         log.info(
             "planned",
             sorties=len(made.sorties),
@@ -381,25 +391,32 @@ class Planner:
             self._said[about] = why
             log.info("stays", about=about, why=why)
 
-    def _idle(self, flights: Sequence[Flight], at: datetime) -> list[divert.Candidate]:
-        commander = self._commander
+    def _idle(
+        self, flights: Sequence[Flight], at: datetime, against: dict[str, str] | None = None
+    ) -> list[divert.Candidate]:
+        """Return the drones that could leave their docks now; `against` gets the others' codes."""
+        commander, why_not = self._commander, {} if against is None else against
         busy = {f.mission.drone_sn for f in flights}
         found: list[divert.Candidate] = []
         if commander.permits.sky.stop is not None:
             self._say("all docks", "ground_stop")
+            why_not |= {dock.drone_sn: "ground_stop" for dock in commander.docks.values()}
             return found
         for dock in commander.docks.values():
             drone = commander.drones.get(dock.drone_sn)
             if drone is None or drone.sn in busy or not commander.permits.commands(drone.sn):
+                why_not[dock.drone_sn] = "on_flight" if dock.drone_sn in busy else "not_commanded"
                 continue
             if commander.busy_s(dock.sn, at) > 0.0:
                 self._say(dock.sn, "dock_busy")
+                why_not[drone.sn] = "dock_busy"
                 continue
             stand = commander.stand(dock)
             why = refusals(stand, at, commander.stale_s, self._around.policy)
             battery = stand.battery_pct()
             if why or battery is None:
                 self._say(dock.sn, " ".join(refusal.code for refusal in why))
+                why_not[drone.sn] = why[0].code if why else "battery_unknown"
                 continue
             home = self._around.ground.docks[dock.sn]
             found.append(divert.Candidate(dock.sn, drone, home, home, battery))
@@ -423,16 +440,17 @@ class Planner:
             now = commander.here(flight.mission.drone_sn, at)
             if not on_way or now is None or now.position is None or now.battery_pct is None:
                 continue
-            mission = flight.mission
+            mission, here = flight.mission, self._around.ground.local(now.position)
             found.append(
                 divert.Candidate(
                     mission.dock_sn,
                     commander.drones[mission.drone_sn],
-                    self._around.ground.local(now.position),
+                    here,
                     self._around.ground.docks[mission.dock_sn],
                     now.battery_pct,
                     mission.mission_id,
                     remaining_s(flight),
+                    stops_at(self._around.ground, flight, here),
                 )
             )
         return found
@@ -441,12 +459,14 @@ class Planner:
         self,
         look: WantedLook,
         choice: divert.Choice,
+        passed_over: tuple[PassedOver, ...],
         flights: Sequence[Flight],
         at: datetime,
     ) -> None:
         candidate, around = choice.candidate, self._around
         dock = self._commander.docks[candidate.dock_sn]
         look_s = self._commander.patience.look_s * around.policy.look_budget_share
+        there, back = turns(around.ground, dock, choice)
         mission = Mission(
             mission_id=look.mission_id(),
             purpose=look.purpose,
@@ -460,6 +480,9 @@ class Planner:
             target=look.target,
             reason=choice.reason,
             kind=look.kind,
+            passed_over=passed_over,
+            turns=there,
+            turns_back=back,
         )
         carrier = next((f for f in flights if f.mission.mission_id == candidate.patrol_id), None)
         if await self._commit(mission, carrier, choice, at):
@@ -565,23 +588,6 @@ class Planner:
 
 def _theme_code(mission: Mission) -> str | None:
     return None if mission.theme is None else mission.theme.code
-
-
-def _in_air_s(flights: Sequence[Flight]) -> dict[str, float]:
-    """Return the cells open flights will see, with the seconds until they are home."""
-    return {
-        code: remaining_s(f)
-        for f in flights
-        for code in f.mission.cell_codes
-        if code not in f.released_cells
-    }
-
-
-def cells_ahead(flight: Flight) -> tuple[str, ...]:
-    """Return the cells a patrol has not finished."""
-    ahead = flight.mission.wayline.waypoints[(flight.waypoint_index or 0) :]
-    marked = dict.fromkeys(w.cell_code for w in ahead if w.cell_code is not None)
-    return tuple(marked)
 
 
 def _same_errand(mission: Mission, look: WantedLook) -> bool:

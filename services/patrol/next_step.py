@@ -278,11 +278,14 @@ def _look(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:
 
 def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:
     carrier = view.other
-    if flight.look_started_at is not None and _judged(flight, at, patience):
+    judged = flight.look_started_at is not None and _judged(flight, at, patience)
+    if judged and not flight.mission.turns_back:
         return End(_outcome(flight, MissionOutcome.PARTIAL), "look_over")
     left = carrier is None or carrier.homeward() or carrier.given_up is not None
     if carrier is None or left or not carrier.open:
         return End(_outcome(flight, MissionOutcome.FAILED), "carrier_left")
+    if judged:
+        return _turned_back(flight, view, at, patience)
     if flight.look_started_at is not None:
         return _photo(flight)
     if flight.state is MissionState.PLANNED:
@@ -293,13 +296,34 @@ def _carried_look(flight: Flight, view: View, at: datetime, patience: Patience) 
             return _under_own_control(flight, at, patience)
         return End(MissionOutcome.FAILED, f"pause_refused_{pause.result}")
     if view.over_target:
+        turns_left = flight.points_sent <= len(flight.mission.turns)
+        if turns_left:
+            return Intend(Step.FLY_TO_POINT)
         return _camera_first(flight, view, at, patience)
+    why = _not_there(flight, at, patience)
+    return None if why is None else End(MissionOutcome.FAILED, why)
+
+
+def _turned_back(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:
+    """After the look, back round closed airspace, a flight to a point at a time; where one fails
+    the patrol goes on, or home, from where it is."""
+    done = End(_outcome(flight, MissionOutcome.PARTIAL), "look_over")
+    back = flight.points_sent - len(flight.mission.turns) - 1
+    if back == 0:
+        return Intend(Step.FLY_TO_POINT)
+    if view.over_target:
+        left = back < len(flight.mission.turns_back)
+        return Intend(Step.FLY_TO_POINT) if left else done
+    return None if _not_there(flight, at, patience) is None else done
+
+
+def _not_there(flight: Flight, at: datetime, patience: Patience) -> str | None:
+    """Return why the point last flown to is not reached, or None while it may be."""
     sent = flight.last(Step.FLY_TO_POINT)
     if sent is not None and sent.result not in (0, None):
-        return End(MissionOutcome.FAILED, f"fly_to_point_refused_{sent.result}")
-    lost = flight.status in _LOST_WAY
+        return f"fly_to_point_refused_{sent.result}"
     late = sent is not None and _age_s(sent.intended_at, at) > patience.look_reach_s / 2.0
-    return End(MissionOutcome.FAILED, "target_not_reached") if lost or late else None
+    return "target_not_reached" if flight.status in _LOST_WAY or late else None
 
 
 def _camera_first(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:

@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.device import Dock, Drone
 from domain.mission import Mission
+from domain.place import Position
 from services.patrol.aircraft.wpml import airframe
 from services.patrol.flight import Step
 from services.patrol.lost_link import LEAVE_POINT_FLIGHT, LEAVE_WAYLINE, WORDS
@@ -52,8 +53,9 @@ def order(
     file: Resource | None,
     at: datetime,
     policy: PatrolPolicy,
+    count: int = 0,
 ) -> dict[str, Any]:
-    """Return the `data` of a step's service call.
+    """Return the `data` of a step's service call, of which there were `count` before.
 
     Raises ValueError for a step that lacks what it needs (a file, a target, a known camera).
     """
@@ -81,12 +83,13 @@ def order(
         case Step.TAKEOFF_TO_POINT:
             return _take_off(mission, dock, drone, policy)
         case Step.FLY_TO_POINT:
-            target = _target(mission)
-            height_m = dock.height_ellipsoid_m + _height_rel_m(mission)
+            point = mission.flown_to[count]
+            height_m = dock.height_ellipsoid_m + point.height_rel_m
+            place = _target(mission) if count == len(mission.turns) else _place(point.position)
             return {
                 "fly_to_id": mission.mission_id,
                 "max_speed": int(min(15.0, drone.cruise_m_s)),
-                "points": [{**target, "height": round(height_m, 2)}],
+                "points": [{**place, "height": round(height_m, 2)}],
             }
         case Step.GRAB_PAYLOAD | Step.TAKE_PHOTO:
             return {"payload_index": _payload_index(drone)}
@@ -157,7 +160,8 @@ def _height_rel_m(mission: Mission) -> float:
 def _target(mission: Mission) -> dict[str, float]:
     if mission.target is None:
         raise ValueError(f"{mission.mission_id} has no target to fly to")
-    return {
-        "latitude": round(mission.target.lat_deg, 8),
-        "longitude": round(mission.target.lon_deg, 8),
-    }
+    return _place(mission.target)
+
+
+def _place(position: Position) -> dict[str, float]:
+    return {"latitude": round(position.lat_deg, 8), "longitude": round(position.lon_deg, 8)}

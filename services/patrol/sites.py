@@ -91,18 +91,24 @@ def errands(
     policy = ground.policy
     found = []
     for site in ground.district.sites:
-        rule = rules.get(site.kind, rules[_DEFAULT])
+        rule = rule_of(rules, site)
         if rule.revisit_s <= 0.0 or site.code in in_air:
             continue
         last = visited.get(site.code)
         gone_s = (at - (last or since)).total_seconds() + (0.0 if last else rule.revisit_s)
-        if gone_s + policy.exact_s < rule.revisit_s or (point := _open(ground, site)) is None:
+        if gone_s + policy.exact_s < rule.revisit_s or (point := open_point(ground, site)) is None:
             continue
         share = min(_SHARE_LIMIT, max(1.0, gone_s / rule.revisit_s))
         found.append(Errand(site.code, point, rule.hover_s, policy.site_worth_s * share**2))
     return tuple(found)
 
 
-def _open(ground: PatrolGround, site: Site) -> Point | None:
+def rule_of(rules: SiteRules, site: Site) -> SiteRule:
+    """Return the rule for a site's kind, or what holds for kinds that are not named."""
+    return rules.get(site.kind, rules[_DEFAULT])
+
+
+def open_point(ground: PatrolGround, site: Site) -> Point | None:
+    """Return where a site is hovered over, or None under closed airspace."""
     point = ground.local(site.position)
     return point if ground.sky.free.covers(shapely.Point(point)) else None

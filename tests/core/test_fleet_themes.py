@@ -14,10 +14,12 @@ from geo.shapes import local_to_area
 from services.patrol import schedule
 from services.patrol.aircraft.wpml import airframe, kmz
 from services.patrol.demand import CellVisits
-from services.patrol.fleet.timetable import Timetable, shown
+from services.patrol.fleet.timetable import Timetable
 from services.patrol.plan import PatrolGround, sortie_of, wayline
+from services.patrol.plan_shown import shown
 from services.patrol.policy import PatrolPolicy
 from services.patrol.schedule import Standing, Wanted
+from services.patrol.sites import load_site_rules
 from services.patrol.theme_sorties import ThemeTurn, plan
 from services.patrol.themes import cells_of, factors, load_themes, read_themes
 from services.patrol.way_home import wanted_rel_m
@@ -58,7 +60,7 @@ def test_a_plan_for_one_theme_flies_its_cells_at_its_height() -> None:
     assert isinstance(found, Timetable)
     assert {c for s in found.sorties for c in s.cell_codes} == {"442000004001002"}
     assert {s.height_agl_m for s in found.sorties} == {75.0}
-    told = shown(found)
+    told = shown(found, whole, load_site_rules(), {})
     assert told["docks"][0]["sorties"][0]["cell_codes"] == ["442000004001002"]
     assert told["lower_bound"] <= told["worst_idleness"]
 

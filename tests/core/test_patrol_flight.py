@@ -258,6 +258,49 @@ def test_a_flight_to_a_point_that_was_not_reached_is_stopped_before_the_wayline_
     assert decide(paused, View(other=arrived), later(61), PATIENCE) == Intend(Step.RECOVERY)
 
 
+def test_a_look_round_closed_airspace_is_flown_from_turn_to_turn_and_back() -> None:
+    """Each point is one order, given once the one before is reached; then the patrol goes on."""
+    paused = told(PATROL, *ASIDE, meant(Step.PAUSE), answered(Step.PAUSE))
+    bent = replace(LOOK, turns=(POINT,), turns_back=(POINT,))
+    look, clock = told(bent, carrier_id="m1"), 20.0
+
+    def next_point(look: Flight) -> Flight:
+        nonlocal clock
+        clock += 10.0
+        tid = f"f{look.points_sent}"
+        sent = MissionStepIntended("m2", "DOCK1", Step.FLY_TO_POINT, tid)
+        look = replace(look, status="wayline_ok")
+        look = evolve(look, sent, later(clock))
+        assert look.status is None
+        return evolve(
+            look, MissionStepAnswered("m2", Step.FLY_TO_POINT, tid, 0), later(clock + 1)
+        )
+
+    def now(look: Flight, over: bool = False) -> object:
+        return decide(look, View(other=paused, over_target=over), later(clock + 2), PATIENCE)
+
+    look = next_point(look)
+    assert now(look) is None
+    assert now(look, over=True) == Intend(Step.FLY_TO_POINT)
+    look = next_point(look)
+    assert now(look) is None
+    assert now(look, over=True) == StartLook()
+    look = evolve(look, LookStarted(
+        "m2", MissionPurpose.VERIFY, "DRONE1", ORIGIN, HazardKind.FIRE, 30.0, "i1", None, later(90)
+    ), later(clock))  # fmt: skip
+    assert now(look, over=True) is None
+    look = replace(look, concluded=LookOutcome.REFUTED)
+    assert now(look, over=True) == Intend(Step.FLY_TO_POINT)
+    look = next_point(look)
+    assert now(look) is None
+    assert now(look, over=True) == End(MissionOutcome.COMPLETED, "look_over")
+    lost = evolve(
+        look, FlightProgressed("m2", "DOCK1", "wayline_failed", None, None, None, None, 0, EPOCH),
+        later(clock + 1),
+    )  # fmt: skip
+    assert now(lost) == End(MissionOutcome.COMPLETED, "look_over")
+
+
 def test_the_break_point_told_last_is_kept_until_the_wayline_goes_on() -> None:
     flight = told(PATROL, *FLYING[:4])
     left = BreakPoint(3, 0, 0.4)

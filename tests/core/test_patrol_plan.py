@@ -16,7 +16,7 @@ from services.patrol.demand import CellVisits, idleness
 from services.patrol.dock_state import DeviceNow, heard
 from services.patrol.fleet.timetable import NoPlan, Timetable
 from services.patrol.gate import Stand, airtime_s, battery_after_pct, refusals
-from services.patrol.look_way import look_wayline
+from services.patrol.look_way import look_wayline, turns
 from services.patrol.plan import PatrolGround, Sortie, sortie_of, wayline
 from services.patrol.policy import PatrolPolicy
 from services.patrol.schedule import Standing, Wanted
@@ -224,6 +224,26 @@ def test_a_low_drone_is_passed_over_and_named() -> None:
     assert isinstance(choice, divert.Choice)
     assert choice.candidate.dock_sn == "DOCK1"
     assert "sooner=DRONE2:below_reserve" in choice.reason
+    candidates = [docked(1), docked(2, 32.0)]
+    (other,) = divert.passed_over(choice, candidates, {"DRONE1": "dock_busy"})
+    assert (other.drone_sn, other.code) == ("DRONE2", "below_reserve")
+    assert other.eta_s is not None
+    assert other.eta_s < choice.eta_s
+    assert other.battery_after_pct is not None
+
+
+def test_who_is_too_far_off_or_kept_in_its_dock_is_told_too() -> None:
+    far = replace(docked(2), here=(4000.0, 0.0), drone=replace(DRONE, sn="DRONE9"))
+    candidates = [docked(1), far]
+    choice = divert.choose(GROUND, (0.0, 0.0), candidates, 60.0)
+    assert isinstance(choice, divert.Choice)
+    against = {"DRONE7": "battery_low", "DRONE5": "docked_first", "DRONE9": "dock_busy"}
+    told = divert.passed_over(choice, candidates, against)
+    assert [(p.drone_sn, p.code) for p in told] == [
+        ("DRONE9", "later"),
+        ("DRONE5", "docked_first"),
+        ("DRONE7", "battery_low"),
+    ]
 
 
 def test_a_patrol_is_turned_aside_when_nobody_is_docked() -> None:
@@ -261,9 +281,34 @@ def test_a_straight_look_is_a_single_point() -> None:
     assert len(look_wayline(GROUND, DOCK, choice, 40.0).waypoints) == 1
 
 
-def test_a_patrol_is_not_sent_through_closed_airspace() -> None:
-    found = divert.choose(WALL, (400.0, -100.0), [airborne_at((-100.0, -100.0))], 60.0)
+def test_a_patrol_turned_aside_goes_round_closed_airspace_turn_by_turn() -> None:
+    here, target = (-100.0, -100.0), (400.0, -100.0)
+    choice = divert.choose(WALL, target, [airborne_at(here)], 60.0)
+    assert isinstance(choice, divert.Choice)
+    assert choice.resumes
+    assert choice.back == choice.there[::-1]
+    there, back = turns(WALL, DOCK, choice)
+    assert there
+    assert back == there[::-1]
+    path = [here, *(WALL.local(w.position) for w in there), target]
+    assert breaches(path, [60.0] * len(path), WALL.volumes, POLICY.sky) == ()
+    assert len(look_wayline(WALL, DOCK, choice, 40.0).waypoints) == 1
+    # At rest at each turn, and told of the next.
+    assert choice.eta_s > flight_time_s(path, WALL.model(DRONE)) + 5.0 * len(there)
+    beyond = replace(airborne_at(here), stops_at=(150.0, -75.0))
+    found = divert.choose(WALL, target, [beyond], 60.0)
     assert found == divert.NoDrone((("DRONE9", "closed_airspace_between"),))
+
+
+def test_a_patrol_too_tired_to_go_on_comes_home_round_closed_airspace() -> None:
+    tired = replace(airborne_at((300.0, -100.0)), battery_pct=46.0)
+    choice = divert.choose(WALL, (400.0, -100.0), [tired], 60.0)
+    assert isinstance(choice, divert.Choice)
+    assert not choice.resumes
+    there, back = turns(WALL, DOCK, choice)
+    assert there == ()
+    assert choice.back[-1] == tired.home
+    assert len(back) == len(choice.back) - 2 > 0
 
 
 def test_who_is_there_soonest_goes_and_the_words_say_why_not_the_others() -> None:

@@ -1,9 +1,11 @@
 """Missions over HTTP: who may see them, call them home, and fetch a wayline."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,7 @@ from fastapi import FastAPI, Request
 
 from domain.events import MissionPlanned
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
+from gridwing.cli import main
 from gridwing.cluster import DatabaseUrls
 from gridwing.wayline_cli import wayline
 from runtime.access import Principal, Role
@@ -21,9 +24,16 @@ from runtime.clock import Clock, wall_clock
 from runtime.database import open_pool
 from runtime.ledger import PostgresLedger
 from runtime.registry import save
+from services.patrol import schedule
 from services.patrol.aircraft.qgc_plan import read_plan
 from services.patrol.api import router
+from services.patrol.fleet.timetable import Timetable
 from services.patrol.flight import opened
+from services.patrol.plan import PatrolGround
+from services.patrol.plan_shown import shown
+from services.patrol.policy import PatrolPolicy
+from services.patrol.schedule import Standing, Wanted
+from services.patrol.sites import load_site_rules
 from services.patrol.sky.rules import load_sky_rules
 from services.patrol.sky_api import sky_router
 from services.patrol.sky_desk import SkyDesk
@@ -77,6 +87,30 @@ async def test_missions_are_listed_and_shown(web: Web) -> None:
     assert line["type"] == "LineString"
     assert line["coordinates"][0] == pytest.approx([113.35, 22.54], abs=1e-6)
     assert (await client.get("/api/missions/m9")).status_code == 404
+
+
+async def test_the_plan_last_released_is_shown_and_printed(
+    web: Web, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = web
+    monkeypatch.setenv("DATABASE_APP_URL", database_urls.app)
+    typed = partial(CliRunner().invoke, main)
+    assert (await client.get("/api/patrol/plan")).status_code == 404
+    nothing = await asyncio.to_thread(typed, ["patrol-plan", "--json"])
+    assert json.loads(nothing.stdout)["refused"]["code"] == "no_plan"
+    ground = PatrolGround(DISTRICT, PatrolPolicy())
+    fleet = [Standing(DISTRICT.docks[0], DISTRICT.drones[0], 95.0)]
+    made = schedule.plan(ground, fleet, Wanted({}, {}, {}), EPOCH)
+    assert isinstance(made, Timetable)
+    async with open_pool(database_urls.service) as pool:
+        await PostgresPatrolStore(pool).put_plan(shown(made, ground, load_site_rules(), {}))
+    told = (await client.get("/api/patrol/plan")).json()
+    assert told["docks"][0]["sorties"][0]["drone_sn"] == "DRONE1"
+    printed = await asyncio.to_thread(typed, ["patrol-plan", "--json"])
+    assert json.loads(printed.stdout) == told
+    words = await asyncio.to_thread(typed, ["patrol-plan"])
+    assert words.exit_code == 0
+    assert "worst idleness" in words.stdout
 
 
 async def test_a_grid_worker_sees_no_missions(web: Web) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import hypot
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shapely.geometry import box
@@ -25,11 +26,13 @@ from runtime.topics import osd
 from services.patrol import schedule, theme_sorties
 from services.patrol.demand import CellVisits
 from services.patrol.fleet.judge import judge
-from services.patrol.fleet.timetable import PlannedSortie, Timetable, shown
+from services.patrol.fleet.timetable import PlannedSortie, Timetable
 from services.patrol.geojson import path_feature
 from services.patrol.plan import PatrolGround
+from services.patrol.plan_shown import shown
 from services.patrol.policy import PatrolPolicy
 from services.patrol.schedule import Standing, Wanted
+from services.patrol.sites import load_site_rules
 from services.patrol.theme_sorties import ThemeTurn
 from services.patrol.themes import load_themes
 from simulators.district import generate
@@ -225,6 +228,10 @@ class FleetDay:
             own[code] = CellVisits(when, when, count)
 
 
+def _shown(day: FleetDay, table: Timetable) -> dict[str, Any]:
+    return shown(table, day.ground, load_site_rules(), {})
+
+
 def _flies_for(sortie: PlannedSortie, code: str) -> bool:
     return sortie.theme is not None and sortie.theme.code == code
 
@@ -252,7 +259,8 @@ def test_a_day_of_themes_in_which_no_cell_waits_beyond_its_floor() -> None:
         for code, times in day.seen_s.items()
     }
     assert max(gaps.values()) <= policy.floor_revisits * 3600.0, gaps
-    told = [s for t in day.tables for d in shown(t)["docks"] for s in d["sorties"] if s["theme"]]
+    docks = [d for t in day.tables for d in _shown(day, t)["docks"]]
+    told = [s for d in docks for s in d["sorties"] if s["theme"]]
     assert {s["theme"]["name"] for s in told} == {"河涌", "存量农房/违建"}
     kept = [s for s in day.flown if s.theme is None]
     assert {s.height_agl_m for s in kept} == {policy.height_agl_m}

@@ -5,10 +5,8 @@ follows `ways`, which start and end at its dock.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from domain.codec import instant_text, to_plain
 from domain.mission import MissionTheme
 from geo.routes import Point
 
@@ -84,31 +82,6 @@ class Timetable:
         """Return a dock's sorties in the order they leave."""
         own = [s for s in self.sorties if s.dock_sn == dock_sn]
         return tuple(sorted(own, key=lambda s: s.leaves_s))
-
-
-def shown(table: Timetable) -> dict[str, Any]:
-    """Return a timetable as people read it: sorties by dock, with clock times and cells."""
-    docks: dict[str, list[dict[str, Any]]] = {}
-    for sortie in sorted(table.sorties, key=lambda s: (s.dock_sn, s.leaves_s)):
-        docks.setdefault(sortie.dock_sn, []).append(
-            {
-                "drone_sn": sortie.drone_sn,
-                "leaves_at": instant_text(table.made_at + timedelta(seconds=sortie.leaves_s)),
-                "lands_at": instant_text(table.made_at + timedelta(seconds=sortie.lands_s)),
-                "height_agl_m": sortie.height_agl_m,
-                "cell_codes": list(sortie.cell_codes),
-                "theme": to_plain(sortie.theme),
-            }
-        )
-    return {
-        "made_at": instant_text(table.made_at),
-        "horizon_s": table.horizon_s,
-        "worst_idleness": round(table.worst_idleness, 3),
-        "lower_bound": round(table.lower_bound, 3),
-        "docks": [{"dock_sn": sn, "sorties": sorties} for sn, sorties in docks.items()],
-        "unserved": list(table.unserved),
-        "left_out": to_plain(table.left_out),
-    }
 
 
 @dataclass(frozen=True, slots=True)
