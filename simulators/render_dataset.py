@@ -277,24 +277,16 @@ def sample_in_town(seed: int, choices: tuple[Town, ...], hazards: bool = True) -
     """
     rng = np.random.default_rng(seed)
     town = choices[rng.integers(len(choices))]
-    if rng.random() < 0.5:
-        view = town.poles[rng.integers(len(town.poles))]
-    else:
-        x_m, y_m = rng.uniform(-town.half_m, town.half_m, 2)
-        pitch_deg = -90.0 if rng.random() < 0.65 else rng.uniform(-90, -50)
-        height_m = 90.0 + rng.normal(0, 3) if rng.random() < 0.7 else rng.uniform(50, 100)
-        yaw_deg, roll_deg = rng.uniform(0, 360), rng.normal(0, 0.5)
-        view = View(x_m, y_m, height_m, yaw_deg, pitch_deg, roll_deg, 66.0, 640, 480)
+    view, _ = pole_or_drone(rng, town)
     background = render_background(view, town.ground, int(rng.integers(1 << 30)))
     kinds = [CLASSES[i] for i in rng.integers(6, size=int(rng.integers(1, 5)))] if hazards else []
     kinds += ["vehicle"] * int(rng.integers(0, 4)) + ["person"] * int(rng.integers(0, 3))
     kinds += ["puddle"] * int(rng.integers(0, 2)) + ["lamp"] * int(rng.integers(0, 2))
     items = []
     for kind in kinds:
-        spot = _spot(rng, view)
-        if spot is not None:
+        place = picked_spot(rng, view)
+        if place is not None:
             size_m = rng.uniform(*TOWN_SIZES_M[kind])
-            place = (view.x_m + spot[0], view.y_m + spot[1])
             turn, looks = rng.uniform(0, 360), int(rng.integers(1 << 30))
             items.append(Item(kind, *place, size_m, turn, looks, rng.uniform(0.5, 1.0)))
     if rng.random() < 0.15:
@@ -302,6 +294,23 @@ def sample_in_town(seed: int, choices: tuple[Town, ...], hazards: bool = True) -
     light = Light(rng.uniform(0.5, 1.0), rng.uniform(0.05, 0.16), 0.3 * _sometimes(rng, 0.2), 0.0)
     image, boxes = render(view, items, background, light, rng.uniform(0, 60), seed)
     return Sample(_lens(image, rng), _labelled(boxes))
+
+
+def pole_or_drone(rng: np.random.Generator, town: Town) -> tuple[View, bool]:
+    """Return a view of a town, and whether it is a drone's."""
+    if rng.random() < 0.5:
+        return town.poles[rng.integers(len(town.poles))], False
+    x_m, y_m = rng.uniform(-town.half_m, town.half_m, 2)
+    pitch_deg = -90.0 if rng.random() < 0.65 else rng.uniform(-90, -50)
+    height_m = 90.0 + rng.normal(0, 3) if rng.random() < 0.7 else rng.uniform(50, 100)
+    yaw_deg, roll_deg = rng.uniform(0, 360), rng.normal(0, 0.5)
+    return View(x_m, y_m, height_m, yaw_deg, pitch_deg, roll_deg, 66.0, 640, 480), True
+
+
+def picked_spot(rng: np.random.Generator, view: View) -> tuple[float, float] | None:
+    """Return a place on the ground in the picture (local metres), None where it looks too far."""
+    spot = _spot(rng, view)
+    return None if spot is None else (view.x_m + spot[0], view.y_m + spot[1])
 
 
 def _shifted(items: Sequence[Item | None], view: View) -> list[Item]:
