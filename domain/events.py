@@ -3,7 +3,7 @@
 No personal data, free text or evidence bytes stand here: ids and content hashes only.
 Streams: hazard/<id> look/<mission> device/<sn> cell/<code> flight/<id> mission/<id> incident/<id>
 erasure/<ref> ground_stop/<district> airspace/<code> application/<id> control/<drone_sn>
-sight-rule/<code> calibration/<sn>.
+sight-rule/<code> calibration/<sn> reference/<sn>.
 A person's own words are an erasable body; `note_ref` names it.
 """
 
@@ -19,7 +19,13 @@ from domain.mission_return import ReturnGivenUp, ReturnRegained
 from domain.observation import EventSeverity, EventState
 from domain.place import Airspace, ErrorEllipse, Position
 from domain.responder import Force
-from domain.sight import CameraCalibrated, SightRuleChanged
+from domain.sight import (
+    CameraCalibrated,
+    ChangeSeen,
+    ReferenceAccepted,
+    ReferenceTaken,
+    SightRuleChanged,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -588,6 +594,9 @@ Event = (
     | IncidentClosed
     | SightRuleChanged
     | CameraCalibrated
+    | ReferenceTaken
+    | ChangeSeen
+    | ReferenceAccepted
     | EvidenceViewed
     | PersonalDataErased
 )

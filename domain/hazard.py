@@ -16,6 +16,7 @@ class HazardKind(StrEnum):
     FLOATING_DEBRIS = "floating_debris"
     CROWD = "crowd"
     ILLEGAL_STRUCTURE = "illegal_structure"
+    LAND_CHANGE = "land_change"
     ILLEGAL_PARKING = "illegal_parking"
     PERSON_IN_WATER = "person_in_water"
     DEVICE_FAULT = "device_fault"

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from enum import StrEnum
 from typing import ClassVar
 
 from domain.hazard import HazardKind
-from domain.place import Position, ZoneKind
+from domain.observation import FramePose, ImageBox
+from domain.place import ErrorEllipse, Position, ZoneKind
 
+CHANGE = "change"
+"""The label of what differs from the last accepted picture of a pose; no network gives it."""
 LOCAL_TIME = timezone(timedelta(hours=8))
 
 
@@ -36,10 +40,17 @@ class SightRule:
     radius_m: float = 15.0
     hours: tuple[int, int] = (0, 24)
     least_score: float | None = None
+    least_m2: float = 0.0
+    most_m2: float | None = None
     camera: VoteRule | None = None
     drone: VoteRule | None = None
     cameras: tuple[str, ...] = ()
     enabled: bool = True
+
+    @property
+    def of_change(self) -> bool:
+        """Whether it judges changes against a reference picture, not the detector's boxes."""
+        return CHANGE in self.labels
 
     def is_on(self, at: datetime, device_sn: str, flying: bool) -> bool:
         """Tell whether the rule judges a frame of this device at this time."""
@@ -80,3 +91,72 @@ class CameraCalibrated:
     SCHEMA: ClassVar[int] = 1
     device_sn: str
     points: tuple[ControlPoint, ...]
+
+
+class AcceptReason(StrEnum):
+    """Why a person takes a picture for how a place should look."""
+
+    FIRST = "first"
+    PERMITTED = "permitted"
+    WORKS = "works"
+    REMOVED = "removed"
+    SEASON = "season"
+    MISTAKEN = "mistaken"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTaken:
+    """watch: the first picture of a pose, to hold later ones against. Stream reference/<serial
+    number>. Nobody has accepted it yet; `masked` are passing things and what was blurred."""
+
+    KIND: ClassVar[str] = "reference.taken"
+    SCHEMA: ClassVar[int] = 1
+    reference_id: str
+    device_sn: str
+    flying: bool
+    pose: FramePose
+    picture: str
+    masked: tuple[ImageBox, ...]
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedGround:
+    """One change as one rule takes it. `hazard_id` once it has been raised."""
+
+    rule: str
+    kind: HazardKind
+    position: Position
+    ellipse: ErrorEllipse
+    area_m2: float
+    score: float
+    hazard_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSeen:
+    """watch: a later picture of a pose differs, or an open change is not in it (`found` is empty).
+    Stream reference/<serial number>. `picture`, where kept, may be accepted."""
+
+    KIND: ClassVar[str] = "reference.change_seen"
+    SCHEMA: ClassVar[int] = 1
+    reference_id: str
+    device_sn: str
+    at: datetime
+    found: tuple[ChangedGround, ...]
+    picture: str | None
+    masked: tuple[ImageBox, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceAccepted:
+    """web: a person says that this is how the place should look. Stream reference/<serial
+    number>; who it was is the entry's actor."""
+
+    KIND: ClassVar[str] = "reference.accepted"
+    SCHEMA: ClassVar[int] = 1
+    reference_id: str
+    device_sn: str
+    picture: str
+    reason: AcceptReason
+    accepted_at: datetime

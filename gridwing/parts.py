@@ -47,6 +47,8 @@ from services.ingest.leases import RENEW_S, FrameLeases
 from services.ingest.loop import Ingest, drain
 from services.ingest.loop import run as run_ingest
 from services.ingest.record import CameraRecorder, FlightRecorder
+from services.ingest.reference_api import reference_router
+from services.ingest.references import References
 from services.ingest.retention import run as forget_telemetry
 from services.ingest.sources import FrameInbox, Pace, hear_frames, pull_cameras
 from services.ingest.store import PostgresIngestStore
@@ -290,6 +292,9 @@ async def web(settings: Settings) -> None:
                 sky_router(sky_desk, current_principal),
                 watch_router(
                     WatchSettings(on.ledger, on.pool, on.district, on.clock), current_principal
+                ),
+                reference_router(
+                    References(on.ledger, on.pool, on.district, on.clock), current_principal
                 ),
             ),
             blur=load_blur().blur,

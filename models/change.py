@@ -115,6 +115,20 @@ def changes(
     return tuple(_placed(hull, score, back, old_gain) for hull, score in found)
 
 
+ALTERED_LIMIT = 100
+
+
+def altered(before: Image, after: Image) -> list[Box]:
+    """Return boxes around where two versions of one picture differ: what was blurred in it."""
+    apart = np.asarray((cv2.absdiff(before, after) > 0).any(axis=2), np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(apart)
+    largest = sorted(stats[1:count].tolist(), key=lambda s: -s[4])[:ALTERED_LIMIT]
+    return [
+        (float(left), float(top), float(left + wide), float(top + high))
+        for left, top, wide, high, _ in largest
+    ]
+
+
 def _scaled(image: Image, width_px: int) -> tuple[Image, float]:
     gain = min(1.0, width_px / image.shape[1])
     size = (max(1, round(image.shape[1] * gain)), max(1, round(image.shape[0] * gain)))

@@ -29,7 +29,14 @@ from domain.events import (
 from domain.hazard import Detection, Hazard
 from domain.ids import derive
 from domain.observation import Frame
-from domain.sight import CameraCalibrated, SightRule, SightRuleChanged
+from domain.sight import (
+    CameraCalibrated,
+    ChangeSeen,
+    ReferenceAccepted,
+    ReferenceTaken,
+    SightRule,
+    SightRuleChanged,
+)
 from geo.homography import BadCalibration
 from models.boxes import Image
 from models.detector import Detector
@@ -39,6 +46,7 @@ from runtime.database import going_on
 from runtime.evidence import EvidenceStore
 from runtime.ledger import Entry, Ledger, VersionConflict
 from runtime.metrics import CROPS, FRAMES, LOOKS
+from services.ingest.change_watch import ChangeWatch
 from services.ingest.sight.ballot import Active, Ballot, BallotPolicy
 from services.ingest.sight.calibrated import Calibrated, calibrated
 from services.ingest.sight.camera_health import (
@@ -48,6 +56,7 @@ from services.ingest.sight.camera_health import (
     CameraHealth,
     HealthPolicy,
 )
+from services.ingest.sight.changes import ReferencePolicy
 from services.ingest.sight.device_eye import Asked, DeviceEye, EyePolicy, Seen, Unseen
 from services.ingest.sight.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
 from services.ingest.sight.rules import changed
@@ -75,6 +84,7 @@ class WatchPolicy:
     ballot: BallotPolicy = field(default_factory=BallotPolicy)
     look: LookPolicy = field(default_factory=LookPolicy)
     health: HealthPolicy = field(default_factory=HealthPolicy)
+    reference: ReferencePolicy = field(default_factory=ReferencePolicy)
     cell_share: float = 0.9
     view_limit_m: float = 150.0
 
@@ -121,6 +131,7 @@ class Watch:
     pace: Pace
     record: Callable[[Frame, Image, Sequence[Detection]], None] = _unrecorded
     ballot: Ballot = field(init=False)
+    changes: ChangeWatch = field(init=False)
     looks: dict[str, OpenLook] = field(default_factory=dict)
     covered: dict[str, dict[str, Covered]] = field(default_factory=dict)
     overrides: dict[str, SightRule] = field(default_factory=dict)
@@ -134,6 +145,10 @@ class Watch:
     def __post_init__(self) -> None:
         self.rules = self.policy.eye.sighting.rules
         self.ballot = Ballot(self.policy.ballot)
+        self.changes = ChangeWatch(
+            self.scene, self.evidence, self.eyes.run, self.eyes.blur,
+            self.policy.eye.sighting, self.policy.reference,
+        )  # fmt: skip
 
     # --- the ledger: what is already known, which looks are wanted -----------------------------
 
@@ -166,6 +181,8 @@ class Watch:
             self._calibrated(event)
         elif isinstance(event, DeviceAlarmRaised | DeviceAlarmCleared):
             self._fault_told(event)
+        elif isinstance(event, ReferenceTaken | ChangeSeen | ReferenceAccepted):
+            self.changes.book.fold(event)
 
     def _fault_told(self, event: DeviceAlarmRaised | DeviceAlarmCleared) -> None:
         """Remember over a restart which faults of cameras were told."""
@@ -226,6 +243,7 @@ class Watch:
         events += await self._voting(seen, flying=frame.pose is not None)
         events += await self._looking(seen)
         events += self._camera_faults(seen)
+        events += await self._changing(seen)
         await self._commit(events)
         return None
 
@@ -267,7 +285,18 @@ class Watch:
     def _view(self, seen: Seen) -> Callable[[float, float], bool]:
         return self.scene.in_view(seen.pose, seen.ground, self.policy.view_limit_m)
 
-    async def _raised(self, candidate: Candidate, seen: Seen) -> tuple[str, Event]:
+    async def _changing(self, seen: Seen) -> list[tuple[str, Event]]:
+        """Hold a frame against the last accepted picture of its pose, if its camera is well."""
+        sn = seen.frame.device_sn
+        if sn in self.health and self.health[sn].standing:
+            return []
+        return await self.changes.look(
+            seen, self.rules, self.calibrated.get(sn), self.ballot, self._raised
+        )
+
+    async def _raised(
+        self, candidate: Candidate, seen: Seen, beside: tuple[str, ...] = ()
+    ) -> tuple[str, HazardRaised]:
         hits, best = candidate.hits, candidate.best
         sn = seen.frame.device_sn
         hazard_id = _identity(candidate, sn)
@@ -287,7 +316,7 @@ class Watch:
             frames=len(candidate.looks),
             cell_code=own,
             other_cell_codes=tuple(c for c in near if c != own),
-            evidence=await self._keep(seen, newest.boxes),
+            evidence=(*await self._keep(seen, newest.boxes), *beside),
             frame_completed_wall_s=seen.completed_wall_s,
         )
         x_m, y_m = self._local(hazard)

@@ -49,6 +49,8 @@ class RuleBody(BaseModel):
     radius_m: float = 15.0
     hours: tuple[int, int] = (0, 24)
     least_score: float | None = None
+    least_m2: float = 0.0
+    most_m2: float | None = None
     camera: VoteBody | None = None
     drone: VoteBody | None = None
     cameras: list[str] = Field([], max_length=500)

@@ -38,6 +38,7 @@ def test_one_seed_one_truth(district: District, tmp_path: Path) -> None:
 NOT_SIMULATED = {
     HazardKind.DEVICE_FAULT,
     HazardKind.ILLEGAL_PARKING,
+    HazardKind.LAND_CHANGE,
     HazardKind.PERSON_IN_WATER,
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.codec import from_plain
-from domain.sight import SightRule, VoteRule
+from domain.sight import CHANGE, SightRule, VoteRule
 
 RULES = Path(__file__).parents[1] / "rules" / "watch.toml"
 RULES_LIMIT = 100
@@ -17,6 +17,8 @@ TOGETHER_LIMIT = 200
 METRES_LIMIT = 500.0
 HITS_LIMIT = 40
 DWELL_LIMIT_S = 3600.0
+CHANGE_DWELL_LIMIT_S = 30 * 86400.0
+M2_LIMIT = 1_000_000.0
 
 
 @cache
@@ -46,17 +48,19 @@ def read_rule(code: str, plain: Mapping[str, Any]) -> SightRule:
         if not fits:
             raise ValueError(f"{code}.{field} {says}, got {getattr(rule, field)!r}")
     for who, vote in (("camera", rule.camera), ("drone", rule.drone)):
-        if vote is not None and not _fair(vote):
+        dwell_limit_s = CHANGE_DWELL_LIMIT_S if rule.of_change else DWELL_LIMIT_S
+        if vote is not None and not _fair(vote, dwell_limit_s):
             raise ValueError(
                 f"{code}.{who} must have hits in 1..{HITS_LIMIT}, share in 0..1 and dwell_s in "
-                f"0..{DWELL_LIMIT_S:g}, got {vote}"
+                f"0..{dwell_limit_s:g}, got {vote}"
             )
     return rule
 
 
 def _bounds(rule: SightRule) -> tuple[tuple[str, bool, str], ...]:
     first, last = rule.hours
-    score = rule.least_score
+    score, most_m2 = rule.least_score, rule.most_m2
+    areas = rule.least_m2 > 0.0 or most_m2 is not None
     return (
         ("labels", 0 < len(rule.labels) <= 20, "must name 1 to 20 classes"),
         ("margin_m", 0.0 <= rule.margin_m <= METRES_LIMIT, f"must lie in 0..{METRES_LIMIT:g}"),
@@ -64,13 +68,18 @@ def _bounds(rule: SightRule) -> tuple[tuple[str, bool, str], ...]:
         ("together", 1 <= rule.together <= TOGETHER_LIMIT, f"must lie in 1..{TOGETHER_LIMIT}"),
         ("hours", 0 <= first <= 23 and 0 < last <= 24 and first != last, "must be from..to"),
         ("least_score", score is None or 0.0 < score <= 1.0, "must lie in 0..1"),
+        ("labels", not rule.of_change or len(rule.labels) == 1, f"{CHANGE!r} stands alone"),
+        ("together", not rule.of_change or rule.together == 1, "counts boxes, not changes"),
+        ("least_m2", rule.of_change or not areas, f"is of rules with labels = [{CHANGE!r}]"),
+        ("least_m2", 0.0 <= rule.least_m2 <= M2_LIMIT, f"must lie in 0..{M2_LIMIT:g}"),
+        ("most_m2", most_m2 is None or rule.least_m2 < most_m2 <= M2_LIMIT, "must exceed least_m2"),
         ("surely", not rule.surely or bool(rule.on), "needs the zones in `on`"),
     )
 
 
-def _fair(vote: VoteRule) -> bool:
+def _fair(vote: VoteRule, dwell_limit_s: float) -> bool:
     counted = 1 <= vote.hits <= HITS_LIMIT and isfinite(vote.dwell_s)
-    return counted and 0.0 <= vote.share <= 1.0 and 0.0 <= vote.dwell_s <= DWELL_LIMIT_S
+    return counted and 0.0 <= vote.share <= 1.0 and 0.0 <= vote.dwell_s <= dwell_limit_s
 
 
 def changed(

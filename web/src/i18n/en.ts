@@ -43,7 +43,7 @@ export const en: Catalogue = {
   kind: {
     fire: "Fire", smoke: "Smoke", exposed_rubbish: "Exposed rubbish", blocked_fire_lane: "Blocked fire lane",
     flooded_road: "Flooded road", floating_debris: "Floating debris", crowd: "Crowd",
-    illegal_structure: "Illegal structure", illegal_parking: "Illegal parking",
+    illegal_structure: "Illegal structure", land_change: "Land change", illegal_parking: "Illegal parking",
     person_in_water: "Person in the water", device_fault: "Device fault",
   },
   severity: { critical: "Critical", high: "High", medium: "Medium", low: "Low" },

@@ -39,7 +39,7 @@ export const zh = {
   },
   kind: {
     fire: "明火", smoke: "烟雾", exposed_rubbish: "暴露垃圾", blocked_fire_lane: "占用消防通道", flooded_road: "道路积水",
-    floating_debris: "水面漂浮物", crowd: "人员聚集", illegal_structure: "违法搭建", illegal_parking: "违规停车",
+    floating_debris: "水面漂浮物", crowd: "人员聚集", illegal_structure: "违法搭建", land_change: "土地变化", illegal_parking: "违规停车",
     person_in_water: "人员涉水", device_fault: "设备故障",
   },
   severity: { critical: "特急", high: "紧急", medium: "一般", low: "较低" },
