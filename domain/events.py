@@ -67,7 +67,12 @@ class LookConcluded:
 
 @dataclass(frozen=True, slots=True)
 class CellSeen:
-    """watch: a cell's ground was covered by a drone's frames. Stream cell/<code>."""
+    """watch: a cell's ground was covered by a drone's frames. Stream cell/<code>.
+
+    `share` is of the ground that may be flown, `whole_share` of the whole cell; the frames are of
+    `began_at` to `seen_at`. Metres a pixel are those of the sharpest frame of each place, in the
+    worse direction: the worst and the median over what was seen. None in entries of before.
+    """
 
     KIND: ClassVar[str] = "cell.seen"
     SCHEMA: ClassVar[int] = 1
@@ -76,6 +81,10 @@ class CellSeen:
     drone_sn: str
     share: float
     seen_at: datetime
+    began_at: datetime | None = None
+    whole_share: float | None = None
+    worst_m_per_px: float | None = None
+    median_m_per_px: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

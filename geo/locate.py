@@ -22,6 +22,7 @@ FOOTPRINT_EDGE_POINTS = 4
 MARCH_STEP_M = 4.0
 BISECTIONS = 24
 SLOPE_REACH_M = 2.0
+RESOLVED_STEP_M = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,31 @@ def ellipse_of(covariance: Floats) -> ErrorEllipse:
     east, north = vectors[:, 1]
     bearing_deg = float(np.degrees(np.arctan2(east, north)) % 180.0)
     return ErrorEllipse(round(float(major_m), 3), round(float(minor_m), 3), round(bearing_deg, 2))
+
+
+def metres_a_pixel(
+    pose: FramePose, places_m: Floats, width_px: int, height_px: int, frame: LocalFrame
+) -> Floats:
+    """Return how much ground a pixel spans at places (n, 2) of `frame` on flat ground, in metres,
+    in the direction in which it spans most; infinite where the picture does not show the place."""
+    lens_m = frame.to_local(pose.position.lat_deg, pose.position.lon_deg)
+    camera = Pinhole(
+        pose.yaw_deg, pose.pitch_deg, pose.roll_deg, pose.hfov_deg, width_px, height_px, pose.lens
+    )
+    below = np.column_stack([places_m - lens_m, np.full(len(places_m), -pose.height_agl_m)])
+    pixels, _ = camera.project(below)
+    east, north = (
+        (camera.project(below + step)[0] - pixels) / RESOLVED_STEP_M
+        for step in np.eye(3)[:2] * RESOLVED_STEP_M
+    )
+    whole = np.isfinite(pixels).all(1) & np.isfinite(east).all(1) & np.isfinite(north).all(1)
+    inside = whole & (pixels >= 0).all(1) & (pixels < (width_px, height_px)).all(1)
+    spans = np.full(len(places_m), np.inf)
+    if inside.any():
+        per_metre = np.stack([east[inside], north[inside]], axis=2)
+        least = np.linalg.svd(per_metre, compute_uv=False)[:, 1]
+        spans[inside] = 1.0 / np.maximum(least, 1e-9)
+    return spans
 
 
 def footprint(

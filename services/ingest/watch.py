@@ -38,6 +38,7 @@ from domain.sight import (
     SightRuleChanged,
 )
 from geo.homography import BadCalibration
+from geo.locate import Floats, metres_a_pixel
 from models.boxes import Image
 from models.detector import Detector
 from models.privacy import BlurFailed
@@ -404,12 +405,29 @@ class Watch:
         flight_id = seen.frame.flight_id or sn
         under = self.scene.cells_under(seen.ground)
         before = {c: k for c, k in self.covered.get(sn, {}).items() if k.flight_id == flight_id}
-        after, done = cover(before, flight_id, seen.ground, under, self.policy.cell_share)
+        size_px = (seen.image.shape[1], seen.image.shape[0])
+
+        def sharpness(code: str) -> Floats:
+            return metres_a_pixel(seen.pose, self.scene.samples[code], *size_px, self.scene.frame)
+
+        after, done = cover(
+            before, flight_id, seen.ground, under, self.policy.cell_share, seen.frame.at, sharpness
+        )
         self.covered[sn] = after
         return [
-            (f"cell/{code}", CellSeen(code, flight_id, sn, round(share, 3), seen.frame.at))
+            (f"cell/{code}", self._cell_seen(after[code], sn, share, seen.frame.at))
             for code, share in done
         ]
+
+    def _cell_seen(self, covered: Covered, sn: str, share: float, at: datetime) -> CellSeen:
+        code, flight_id = covered.cell_code, covered.flight_id
+        whole_share = round(share * self.scene.flyable_share[code], 3)
+        worst_m, median_m = covered.worst_m(), covered.median_m()
+        return CellSeen(
+            code, flight_id, sn, round(share, 3), at, covered.began_at, whole_share,
+            None if worst_m is None else round(worst_m, 4),
+            None if median_m is None else round(median_m, 4),
+        )  # fmt: skip
 
     # --- keeping --------------------------------------------------------------------------------
 

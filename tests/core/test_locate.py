@@ -13,7 +13,14 @@ from domain.observation import FramePose, LensModel, PoseAccuracy
 from domain.place import Position
 from geo.camera import Pinhole
 from geo.frames import LocalFrame, distance_m
-from geo.locate import GroundPoint, NoGround, Relief, footprint, ground_point
+from geo.locate import (
+    GroundPoint,
+    NoGround,
+    Relief,
+    footprint,
+    ground_point,
+    metres_a_pixel,
+)
 from geo.terrain import FlatTerrain
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -170,3 +177,23 @@ def test_footprint_is_cut_where_the_camera_sees_no_more() -> None:
     assert shape is not None
     assert max(Point(0, 0).distance(Point(c)) for c in shape.exterior.coords) <= 120.01
     assert footprint(pose(60), *SIZE, LocalFrame(HERE)) is None
+
+
+def test_a_pixel_spans_as_much_ground_as_the_nadir_picture_says() -> None:
+    down, frame = pose(-90.0), LocalFrame(HERE)
+    span_m = 2 * down.height_agl_m * np.tan(np.radians(down.hfov_deg) / 2) / 640
+    reach_m = 0.3 * 640 * span_m
+    places = np.array([[0.0, 0.0], [0.0, reach_m / 2], [10 * reach_m, 0.0]])
+    spans = metres_a_pixel(down, places, 640, 480, frame)
+    assert spans[:2] == pytest.approx([span_m, span_m], rel=1e-3)
+    assert np.isinf(spans[2])
+
+
+def test_seen_obliquely_a_pixel_spans_more_ground() -> None:
+    slanting, frame = pose(-45.0, yaw_deg=0.0), LocalFrame(HERE)
+    ahead = np.array([[0.0, slanting.height_agl_m]])
+    focal_px = 320 / np.tan(np.radians(slanting.hfov_deg) / 2)
+    slant_m = slanting.height_agl_m * np.sqrt(2)
+    expected = slant_m / focal_px * np.sqrt(2)
+    (span_m,) = metres_a_pixel(slanting, ahead, 640, 480, frame)
+    assert span_m == pytest.approx(expected, rel=0.02)

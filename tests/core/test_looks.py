@@ -1,7 +1,9 @@
 """Judging a look, and adding up the ground a flight covered."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from shapely import box
 
@@ -9,13 +11,27 @@ from domain.events import LookStarted
 from domain.hazard import HazardKind
 from domain.mission import LookOutcome, MissionPurpose
 from domain.place import ErrorEllipse, Position
-from services.ingest.sight.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
+from services.ingest.sight.looks import (
+    Covered,
+    Floats,
+    LookPolicy,
+    OpenLook,
+    cover,
+    looked,
+    verdict,
+)
 from services.ingest.sight.sightings import Sighting
 
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
 POSITION = Position(22.5, 113.3)
 POLICY = LookPolicy(frames=5)
 FINE, COARSE = 20.0, 8.0
+LATER = START + timedelta(seconds=30)
+
+
+def at(*metres_a_pixel: float) -> Callable[[str], Floats]:
+    """The sharpness of one frame at a cell's two sample places."""
+    return lambda code: np.array(metres_a_pixel)
 
 
 def a_look(kind: HazardKind = HazardKind.FIRE) -> OpenLook:
@@ -87,16 +103,20 @@ def test_another_kind_or_another_place_does_not_confirm() -> None:
 def test_a_cell_is_done_once_when_its_share_is_reached() -> None:
     cells = {"c1": box(0, 0, 100, 100)}
     state: dict[str, Covered] = {}
-    state, done = cover(state, "f1", box(0, 0, 100, 60), cells, 0.9)
+    state, done = cover(state, "f1", box(0, 0, 100, 60), cells, 0.9, START, at(0.04, np.inf))
     assert done == []
-    state, done = cover(state, "f1", box(0, 50, 100, 95), cells, 0.9)
+    state, done = cover(state, "f1", box(0, 50, 100, 95), cells, 0.9, LATER, at(0.02, 0.08))
     assert [(code, round(share, 2)) for code, share in done] == [("c1", 0.95)]
-    state, done = cover(state, "f1", box(0, 90, 100, 100), cells, 0.9)
+    assert (state["c1"].began_at, state["c1"].worst_m()) == (START, 0.08)
+    assert state["c1"].median_m() == pytest.approx(0.05)
+    state, done = cover(state, "f1", box(0, 90, 100, 100), cells, 0.9, LATER, at(0.5, 0.5))
     assert done == []
+    assert state["c1"].worst_m() == 0.08
 
 
 def test_a_new_flight_starts_from_bare_ground() -> None:
     cells = {"c1": box(0, 0, 100, 100)}
-    state, _ = cover({}, "f1", box(0, 0, 100, 60), cells, 0.9)
-    _, done = cover(state, "f2", box(0, 50, 100, 100), cells, 0.9)
+    state, _ = cover({}, "f1", box(0, 0, 100, 60), cells, 0.9, START, at(0.04, np.inf))
+    after, done = cover(state, "f2", box(0, 50, 100, 100), cells, 0.9, LATER, at(np.inf, np.inf))
     assert done == []
+    assert (after["c1"].began_at, after["c1"].worst_m()) == (LATER, None)

@@ -1,9 +1,11 @@
 """Looking again, and proof of having looked: judge a look, add up what a flight covered. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from shapely import Polygon, union
 from shapely.geometry.base import BaseGeometry
 
@@ -12,6 +14,7 @@ from domain.hazard import HazardKind
 from domain.mission import LookOutcome
 from services.ingest.sight.sightings import Sighting
 
+Floats = NDArray[np.float64]
 ALIKE = {
     HazardKind.FIRE: frozenset({HazardKind.FIRE, HazardKind.SMOKE}),
     HazardKind.SMOKE: frozenset({HazardKind.FIRE, HazardKind.SMOKE}),
@@ -91,6 +94,18 @@ class Covered:
     flight_id: str
     cell_code: str
     ground: BaseGeometry
+    began_at: datetime
+    finest_m: Floats
+    """Metres a pixel in the sharpest frame so far, of each sample place; infinite where unseen."""
+
+    def worst_m(self) -> float | None:
+        """Return metres a pixel where what was seen was seen worst, None if no sample was."""
+        seen = self.finest_m[np.isfinite(self.finest_m)]
+        return float(seen.max()) if len(seen) else None
+
+    def median_m(self) -> float | None:
+        seen = self.finest_m[np.isfinite(self.finest_m)]
+        return float(np.median(seen)) if len(seen) else None
 
 
 def cover(
@@ -99,9 +114,12 @@ def cover(
     footprint: Polygon,
     cells: Mapping[str, BaseGeometry],
     share: float,
+    at: datetime,
+    sharpness: Callable[[str], Floats],
 ) -> tuple[dict[str, Covered], list[tuple[str, float]]]:
-    """Add one footprint; return the new state and the cells that now reach `share` of their
-    ground, with the share reached. `cells` maps code → the part of the cell that may be flown."""
+    """Add one footprint of a frame taken at `at`; return the new state and the cells that now reach
+    `share` of their ground, with the share reached. `cells` maps code → the part of the cell that
+    may be flown; `sharpness(code)` is the frame's metres a pixel at that cell's sample places."""
     after = dict(before)
     done: list[tuple[str, float]] = []
     for code, cell in cells.items():
@@ -109,9 +127,13 @@ def cover(
         if part.is_empty:
             continue
         old = before.get(code)
-        ground = part if old is None or old.flight_id != flight_id else union(old.ground, part)
-        was = 0.0 if old is None or old.flight_id != flight_id else old.ground.area / cell.area
-        after[code] = Covered(flight_id, code, ground)
+        if old is None or old.flight_id != flight_id:
+            ground, was, began_at, finest_m = part, 0.0, at, sharpness(code)
+        else:
+            ground, was = union(old.ground, part), old.ground.area / cell.area
+            began_at = min(old.began_at, at)
+            finest_m = np.minimum(old.finest_m, sharpness(code))
+        after[code] = Covered(flight_id, code, ground, began_at, finest_m)
         now = ground.area / cell.area
         if was < share <= now:
             done.append((code, min(1.0, now)))

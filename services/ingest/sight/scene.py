@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
 from shapely import Polygon, STRtree, contains_xy, union_all
 from shapely.geometry.base import BaseGeometry
 
@@ -15,6 +17,9 @@ from geo.cells import CellIndex
 from geo.frames import LocalFrame
 from geo.shapes import local_geometry
 
+Floats = NDArray[np.float64]
+SAMPLES_ACROSS = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -25,6 +30,10 @@ class Scene:
     _flyable_codes: tuple[str, ...]
     zones: Mapping[ZoneKind, STRtree]
     cameras: Mapping[str, Camera]
+    samples: Mapping[str, Floats]
+    """Of each flyable cell, places (n, 2) in local metres at which its resolution is told."""
+    flyable_share: Mapping[str, float]
+    """Of each flyable cell, how much of the whole cell may be flown."""
 
     @classmethod
     def of(cls, district: District) -> "Scene":
@@ -38,6 +47,7 @@ class Scene:
         )
         flyable = {c.code: local_geometry(c.area, frame).difference(closed) for c in district.cells}
         flyable = {code: ground for code, ground in flyable.items() if ground.area > 1.0}
+        whole_m2 = {c.code: local_geometry(c.area, frame).area for c in district.cells}
         by_kind: dict[ZoneKind, list[BaseGeometry]] = {}
         for zone in district.zones:
             by_kind.setdefault(zone.kind, []).append(local_geometry(zone.area, frame))
@@ -49,6 +59,8 @@ class Scene:
             tuple(flyable),
             {kind: STRtree(shapes) for kind, shapes in by_kind.items()},
             {c.sn: c for c in district.cameras},
+            {code: _samples(ground) for code, ground in flyable.items()},
+            {code: ground.area / whole_m2[code] for code, ground in flyable.items()},
         )
 
     def cells_under(self, footprint: Polygon) -> dict[str, BaseGeometry]:
@@ -68,6 +80,19 @@ class Scene:
             (x_m - cx_m) ** 2 + (y_m - cy_m) ** 2 <= limit_m**2
             and bool(contains_xy(ground, x_m, y_m))
         )
+
+
+def _samples(ground: BaseGeometry) -> Floats:
+    """Return a lattice of places on a cell's ground, one at least."""
+    west, south, east, north = ground.bounds
+    steps = (np.arange(SAMPLES_ACROSS) + 0.5) / SAMPLES_ACROSS
+    x_m, y_m = np.meshgrid(west + steps * (east - west), south + steps * (north - south))
+    inside = contains_xy(ground, x_m.ravel(), y_m.ravel())
+    places = np.column_stack([x_m.ravel(), y_m.ravel()])[inside]
+    if len(places):
+        return places
+    one = ground.representative_point()
+    return np.array([[one.x, one.y]])
 
 
 def _out_of_view(x_m: float, y_m: float) -> bool:
