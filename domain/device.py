@@ -26,7 +26,10 @@ class Dock:
 
 @dataclass(frozen=True, slots=True)
 class Drone:
-    """无人机. `gateway_sn` is the dock or remote control it talks through; `docked` says which."""
+    """无人机. `gateway_sn` is the dock or remote control it talks through; `docked` says which.
+
+    `address` is where its live picture is read, rtsp:// or http://; empty where it sends frames.
+    """
 
     sn: str
     name: str
@@ -37,6 +40,7 @@ class Drone:
     endurance_s: float = 2100.0
     reserve_pct: float = 25.0
     hfov_deg: float = 66.0
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ def _places(deps: Deps) -> APIRouter:
         if not allow(principal, "district.read"):
             raise HTTPException(403, "this role may not read the district")
         plain = to_plain(deps.district())
-        for camera in plain["cameras"]:
+        for camera in (*plain["cameras"], *plain["drones"]):
             del camera["address"]
         del plain["responders"]
         return _json(plain)

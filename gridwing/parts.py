@@ -43,6 +43,8 @@ from services.alerts.loop import run as run_alerts
 from services.alerts.rules import load_rules
 from services.alerts.store import PostgresAlertStore
 from services.ingest.api import router as ingest_router
+from services.ingest.devices import Devices
+from services.ingest.flown_stream import flown_streams, hear_states
 from services.ingest.leases import RENEW_S, FrameLeases
 from services.ingest.loop import Ingest, drain
 from services.ingest.loop import run as run_ingest
@@ -183,6 +185,8 @@ async def watch(settings: Settings) -> None:
                 recorder.take(frame, image, boxes, on.clock.wall_s())
 
             watching.record = record
+            devices = Devices.of(on.district)
+            flown = flown_streams(on.district.drones, inbox, on.clock, refuse)
             known = {c.sn for c in on.district.cameras} | {d.sn for d in on.district.drones}
             leases = FrameLeases(on.pool, f"watch-{settings.slot}", known)
             await leases.begin()
@@ -207,9 +211,15 @@ async def watch(settings: Settings) -> None:
                         tasks.create_task(
                             hear_frames(bus, inbox, refuse, lambda sn: sn in known - leases.held)
                         )
+                        tasks.create_task(hear_states(bus, flown, devices, on.clock))
                         tasks.create_task(
                             pull_cameras(
-                                on.district.cameras, pulled, inbox, pace, on.clock, refuse
+                                (*on.district.cameras, *on.district.drones),
+                                lambda: leases.held,
+                                lambda sn: flown.get(sn, inbox),
+                                pace,
+                                on.clock,
+                                refuse,
                             )
                         )
                         tasks.create_task(run_watch(watching, inbox, refuse, pulled))

@@ -18,7 +18,7 @@ from simulators.render import (
 )
 from simulators.render_dataset import Town, picked_spot, pole_or_drone
 
-LOOKS = 4
+LOOKS = 6
 """Pictures taken after the first, each at another time."""
 LEAST_PX, LEAST_VISIBLE = 14.0, 0.5
 """A structure that shows less is not asked for: the pair is drawn anew."""

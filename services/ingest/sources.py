@@ -9,13 +9,14 @@ import os
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import cv2
 import httpx
 
-from domain.device import Camera
+from domain.device import Camera, Drone
 from domain.observation import Frame
 from runtime.bus import Bus
 from runtime.clock import Clock
@@ -105,10 +106,18 @@ async def hear_frames(
                 refuse(message.topic, str(error))
 
 
+class Taking(Protocol):
+    """Where pictures go: the inbox, or what gives a picture its pose first."""
+
+    refused: int
+
+    def put(self, frame: Frame) -> None: ...
+
+
 async def pull_http(
-    camera: Camera,
+    camera: Camera | Drone,
     client: httpx.AsyncClient,
-    inbox: FrameInbox,
+    inbox: Taking,
     pace: Pace,
     clock: Clock,
     refuse: Callable[[str, str], None],
@@ -136,7 +145,7 @@ async def pull_http(
 async def _answered(
     sn: str,
     answer: httpx.Response,
-    inbox: FrameInbox,
+    inbox: Taking,
     pace: Pace,
     clock: Clock,
     refuse: Callable[[str, str], None],
@@ -160,7 +169,7 @@ async def _answered(
 
 
 def _put(
-    sn: str, jpeg: bytes, inbox: FrameInbox, clock: Clock, refuse: Callable[[str, str], None]
+    sn: str, jpeg: bytes, inbox: Taking, clock: Clock, refuse: Callable[[str, str], None]
 ) -> None:
     if jpeg.startswith(JPEG_START) and len(jpeg) <= JPEG_LIMIT_BYTES:
         inbox.put(Frame(sn, clock.now(), jpeg, None))
@@ -170,8 +179,8 @@ def _put(
 
 
 async def pull_rtsp(
-    camera: Camera,
-    inbox: FrameInbox,
+    camera: Camera | Drone,
+    inbox: Taking,
     pace: Pace,
     clock: Clock,
     refuse: Callable[[str, str], None],
@@ -259,14 +268,15 @@ def _opened(address: str, limits: list[int]) -> cv2.VideoCapture:
 
 
 async def pull_cameras(
-    cameras: tuple[Camera, ...],
+    cameras: Sequence[Camera | Drone],
     held: Callable[[], Collection[str]],
-    inbox: FrameInbox,
+    inbox: Callable[[str], Taking],
     pace: Pace,
     clock: Clock,
     refuse: Callable[[str, str], None],
 ) -> None:
-    """Read those cameras with an http:// or rtsp:// address that are `held`, until cancelled.
+    """Read those cameras and aircraft with an http:// or rtsp:// address that are `held`, until
+    cancelled; `inbox(sn)` is where a device's pictures go.
 
     A camera that is no longer held is let go, one that is held anew is taken up.
     """
@@ -274,13 +284,14 @@ async def pull_cameras(
     pulled = {c.sn: c for c in cameras if c.address.startswith(("http", "rtsp"))}
     running: dict[str, asyncio.Task[None]] = {}
 
-    async def pull(camera: Camera) -> None:
+    async def pull(camera: Camera | Drone) -> None:
+        taking = inbox(camera.sn)
         if camera.address.startswith("rtsp"):
-            await pull_rtsp(camera, inbox, pace, clock, refuse)
+            await pull_rtsp(camera, taking, pace, clock, refuse)
             return
         # One each: a shared client looks at every camera's connection for each request.
         async with httpx.AsyncClient(trust_env=False, verify=trusted) as client:
-            await pull_http(camera, client, inbox, pace, clock, refuse)
+            await pull_http(camera, client, taking, pace, clock, refuse)
 
     async with asyncio.TaskGroup() as tasks:
         while True:

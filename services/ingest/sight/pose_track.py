@@ -21,6 +21,7 @@ class PoseTrack:
     rows: Sequence[Telemetry]
     hfov_deg: float
     accuracy: PoseAccuracy = GPS
+    gap_limit_s: float = GAP_LIMIT_S
 
     def at(self, at: datetime) -> FramePose | None:
         """Return the pose between the states before and after, widened by their distance in time;
@@ -30,7 +31,7 @@ class PoseTrack:
         before, after = self.rows[max(0, i - 1)], self.rows[min(i, len(self.rows) - 1)]
         gap_s = (after.at - before.at).total_seconds()
         age_s = min(abs((at - row.at).total_seconds()) for row in (before, after))
-        if gap_s > GAP_LIMIT_S or age_s > GAP_LIMIT_S:
+        if gap_s > self.gap_limit_s or age_s > self.gap_limit_s:
             return None
         share = min(1.0, max(0.0, (at - before.at).total_seconds() / gap_s)) if gap_s > 0 else 0.0
         one, other = _looking(before), _looking(after)
