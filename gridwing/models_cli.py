@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gridwing.models_change_cli import change
 from gridwing.models_compare_cli import compare
 from gridwing.models_export_cli import export
 from gridwing.models_measure_cli import measure
@@ -28,6 +29,7 @@ def models_group() -> None:
 
 
 models_group.add_command(measure)
+models_group.add_command(change)
 models_group.add_command(compare)
 models_group.add_command(export)
 
