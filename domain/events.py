@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from domain.clearance import FlightApplication
+from domain.command import ControlReleased, ControlTaken, GroundStopLifted, GroundStopOrdered
 from domain.hazard import Hazard, HazardKind, Severity
 from domain.incident import CloseOutcome, VerifiedBy
 from domain.mission import BreakPoint, LookOutcome, Mission, MissionOutcome, MissionPurpose
@@ -266,25 +267,6 @@ class MissionOrdered:
 
 
 @dataclass(frozen=True, slots=True)
-class GroundStopOrdered:
-    """A person stopped all take-offs; `all_home` calls home what flies. Stream ground_stop/<id>."""
-
-    KIND: ClassVar[str] = "ground_stop.ordered"
-    SCHEMA: ClassVar[int] = 1
-    all_home: bool
-    reason: str
-    note_ref: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GroundStopLifted:
-    KIND: ClassVar[str] = "ground_stop.lifted"
-    SCHEMA: ClassVar[int] = 1
-    reason: str
-    note_ref: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AirspaceAnnounced:
     """A temporary zone was made known; an `emergency` one may be at short notice (art. 20).
     Stream airspace/<code>."""
@@ -341,26 +323,6 @@ class ApplicationWithdrawn:
     SCHEMA: ClassVar[int] = 1
     application_id: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ControlTaken:
-    """A person took a drone; automatic commands to it stop. Stream control/<drone_sn>."""
-
-    KIND: ClassVar[str] = "control.taken"
-    SCHEMA: ClassVar[int] = 1
-    drone_sn: str
-    reason: str
-    note_ref: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ControlReleased:
-    KIND: ClassVar[str] = "control.released"
-    SCHEMA: ClassVar[int] = 1
-    drone_sn: str
-    reason: str
-    note_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

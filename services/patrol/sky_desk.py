@@ -13,16 +13,13 @@ import structlog
 
 from domain.clearance import FlightApplication
 from domain.codec import to_plain
+from domain.command import ControlReleased, ControlTaken, GroundStopLifted, GroundStopOrdered
 from domain.district import District
 from domain.events import (
     AirspaceAnnounced,
     AirspaceWithdrawn,
     ApplicationWithdrawn,
-    ControlReleased,
-    ControlTaken,
     Event,
-    GroundStopLifted,
-    GroundStopOrdered,
     MissionOrdered,
 )
 from domain.place import Airspace, AirspaceKind

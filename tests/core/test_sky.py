@@ -7,17 +7,14 @@ import pytest
 from shapely.geometry import box
 
 from domain.clearance import ApplicationKind, ApplicationState, FlightApplication
+from domain.command import ControlReleased, ControlTaken, GroundStopLifted, GroundStopOrdered
 from domain.events import (
     AirspaceAnnounced,
     AirspaceWithdrawn,
     ApplicationDecided,
     ApplicationFiled,
     ApplicationWithdrawn,
-    ControlReleased,
-    ControlTaken,
     Event,
-    GroundStopLifted,
-    GroundStopOrdered,
     TakeOffConfirmed,
 )
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint

@@ -9,15 +9,8 @@ from typing import Any
 import pytest
 from shapely.geometry import box
 
-from domain.events import (
-    AirspaceAnnounced,
-    ApplicationFiled,
-    ControlReleased,
-    ControlTaken,
-    Event,
-    GroundStopOrdered,
-    MissionPlanned,
-)
+from domain.command import ControlReleased, ControlTaken, GroundStopOrdered
+from domain.events import AirspaceAnnounced, ApplicationFiled, Event, MissionPlanned
 from domain.mission import Mission, MissionPurpose, Wayline, Waypoint
 from domain.place import Airspace, AirspaceKind
 from geo.shapes import local_to_area

@@ -9,17 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain.clearance import ApplicationState, FlightApplication, StandingApproval
+from domain.command import ControlReleased, ControlTaken, GroundStopLifted, GroundStopOrdered
 from domain.events import (
     AirspaceAnnounced,
     AirspaceWithdrawn,
     ApplicationDecided,
     ApplicationFiled,
     ApplicationWithdrawn,
-    ControlReleased,
-    ControlTaken,
     Event,
-    GroundStopLifted,
-    GroundStopOrdered,
     TakeOffConfirmed,
 )
 from domain.place import Airspace
