@@ -41,8 +41,8 @@ from geo.strip_counter import (
 # cells and seconds, and what each vertex costs in widths (for a path without idle wiggles).
 WIDTH, ALLOWED, TIMED, CRUISE, ACCEL, CUT, BEND = 0, 1, 2, 3, 4, 5, 6
 _WINDOW = 8
-_REFRESHED, _MISSED = 512, 4096
-"""The missed cells are listed anew once a move for so many cells of the raster; how many."""
+_REFRESHED, _MISSED = 1024, 4096
+"""After how many moves the missed cells are listed anew, and how many."""
 
 
 @uncounted
@@ -301,14 +301,13 @@ def anneal(
     missing = lay(path, size, counts, inside, limits, strip, ledger)
     now = _price(path, size, cost, speeds)
     missed, listed = np.zeros((_MISSED, 2), np.int32), 0
-    refreshed = 1 + inside.size // _REFRESHED
     best_size, best_cost, best_missing = 0, WIDE, missing
     for step in range(moves):
         share = step / moves
         temperature = heat[0] * (heat[1] / heat[0]) ** share
         penalty = heat[2] * (heat[3] / heat[2]) ** share
         widest = width * heat[4] * (heat[5] / heat[4]) ** share
-        if step % refreshed == 0:
+        if step % _REFRESHED == 0:
             listed = list_missed(counts, inside, rng, missed)
             now = _price(path, size, cost, speeds)
         if not propose(path, size, widest, width, counts, missed, listed, rng, move, fresh):

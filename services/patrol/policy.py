@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from domain.hazard import HazardKind
 from geo.airspace import SkyPolicy
-from geo.coverage import Effort
+from geo.coverage import QUICK, Effort
 from services.patrol.sky.rules import SkyRules, load_sky_rules
 
 
@@ -17,11 +17,8 @@ class PatrolPolicy:
     gimbal_pitch_deg: float = -90.0
     overlap: float = 0.2
     coverage_wanted: float = 0.99
-    # Enough for the few lines of a cell, in some 30 ms each: less leaves to chance whether a square
-    # takes 52 s or 70 s.
-    sweep_effort: Effort = field(
-        default_factory=lambda: Effort(20.0, 20.0, (0.94, 0.98), 1, 6_000, 1, 24_000, 0, 2, 4_000)
-    )
+    # Some 45 ms a cell: with less, chance decides whether the same square takes 52 s or 70 s.
+    sweep_effort: Effort = QUICK
     portion_limit_s: float = 700.0
     sortie_limit_s: float = 1000.0
     cells_limit: int = 12
