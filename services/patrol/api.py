@@ -30,9 +30,10 @@ def router(
     api = APIRouter(prefix="/api")
     asking = Annotated[Principal, Depends(principal_of)]
 
-    async def missions(principal: asking) -> list[dict[str, Any]]:
+    async def missions(principal: asking, open_only: bool = False) -> list[dict[str, Any]]:
         _ask(principal, "mission.read")
-        return [_listed(flight) for flight in await store.flights()]
+        flights = await store.open_flights() if open_only else await store.flights()
+        return [_listed(flight) for flight in flights]
 
     async def mission(
         mission_id: str,

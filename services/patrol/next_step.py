@@ -329,7 +329,7 @@ def _not_there(flight: Flight, at: datetime, patience: Patience) -> str | None:
 def _camera_first(flight: Flight, view: View, at: datetime, patience: Patience) -> Next:
     """The camera is taken in hand and pointed at the target before it is looked through. Where its
     dock will not give it, the look begins with it as it hangs: its pictures tell their worth."""
-    if not view.camera:
+    if not view.camera or flight.called_home() is not None:
         return StartLook()
     asking = _asking(flight, Step.GRAB_PAYLOAD, at, patience)
     if asking is _Asked.AGREED:
@@ -342,8 +342,9 @@ def _camera_first(flight: Flight, view: View, at: datetime, patience: Patience) 
 def _photo(flight: Flight) -> Next:
     """One photograph of what the camera was pointed at, beside the pictures that are judged."""
     pointed = flight.last(Step.LOOK_AT)
-    wanted = pointed is not None and pointed.result == 0 and flight.last(Step.TAKE_PHOTO) is None
-    return Intend(Step.TAKE_PHOTO) if wanted else None
+    if pointed is None or pointed.result != 0 or flight.called_home() is not None:
+        return None
+    return Intend(Step.TAKE_PHOTO) if flight.last(Step.TAKE_PHOTO) is None else None
 
 
 def _under_own_control(flight: Flight, at: datetime, patience: Patience) -> Next:

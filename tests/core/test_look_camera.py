@@ -64,6 +64,14 @@ def test_a_camera_whose_index_is_not_known_is_left_as_it_hangs() -> None:
     assert decide(flight, replace(OVER, camera=False), later(12), PATIENCE) == StartLook()
 
 
+def test_a_camera_on_its_way_home_is_left_alone() -> None:
+    """The aircraft was called home late, then its dock says that it had arrived."""
+    home = (meant(Step.RETURN_HOME, LOOK), answered(Step.RETURN_HOME, 0, LOOK))
+    assert next_of(told(LOOK, *THERE, *home)) == StartLook()
+    aimed = (meant(Step.LOOK_AT, LOOK), answered(Step.LOOK_AT, 0, LOOK))
+    assert next_of(told(LOOK, *THERE, *GRABBED, *aimed, STARTED, *home), 14.0) is None
+
+
 def test_the_camera_is_named_and_told_the_ground_at_the_target() -> None:
     dock, drone = dock_and_drone(1, 0.0, 0.0)
     policy = PatrolPolicy()

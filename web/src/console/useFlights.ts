@@ -5,7 +5,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { get } from "../api/client";
 import type { MissionNow, SkyNow } from "../api/types";
 
-const RELOAD_AFTER_MS = 500;
+const RELOAD_AFTER_MS = 1_000;
 const AIRBORNE = ["flying", "diverted"];
 
 export interface Flights {
@@ -23,7 +23,7 @@ export function useFlights(changed: number): Flights {
     if (timer.current) return;
     timer.current = window.setTimeout(() => {
       timer.current = 0;
-      void get<MissionNow[]>("/api/missions").then((all) => setOfDrone(carriers(all)), () => undefined);
+      void get<MissionNow[]>("/api/missions?open_only=true").then((all) => setOfDrone(carriers(all)), () => undefined);
       void get<SkyNow>("/api/sky").then(
         (sky) => setHeldBy(new Map(Object.entries(sky.controls).map(([sn, held]) => [sn, held.by]))),
         () => undefined,
