@@ -93,7 +93,7 @@ class PatrolGround:
         look_closed = closed_ground(self.volumes, policy.look_height_agl_m, policy.sky)
         self.look_ways = Ways(open_sky(extent, look_closed))
         self._paths: dict[tuple[str, int, float, float], CellPath | NoSweep] = {}
-        # What the gate would say of flights from a dock by a model (`reach.py`).
+        # What the gate would say of flights from a dock by a model over one stop (`reach.py`).
         self.judged: dict[tuple[str, str, tuple[Point, ...]], Refusal | None] = {}
 
     def local(self, position: Position) -> Point:

@@ -33,6 +33,9 @@ def out_of_reach(
     """Return why the gate would refuse a flight from a dock over some stops and back, or None;
     there are ways between them."""
     path = _path(ground, ground.docks[dock.sn], stops)
+    if len(stops) > 1:
+        return _refused(ground, drone, dock, path)
+    # Asked in every plan; flights over several are as many as there are plans.
     key = (dock.sn, drone.model, path)
     if key not in ground.judged:
         ground.judged[key] = _refused(ground, drone, dock, path)
@@ -75,12 +78,15 @@ def one_by_one(
     slots: list[Slot] = []
     routes: list[tuple[int, ...]] = []
     for slot, route in zip(plan.slots, plan.routes, strict=True):
-        kind = fleet.crafts[slot.craft].kind
+        kind, pair = fleet.crafts[slot.craft].kind, housed[slot.craft]
+        whole = _stops(fleet, route, kind)
         flights: list[tuple[int, ...]] = []
-        for task in route:
+        if not route or out_of_reach(ground, *pair, whole) is None:
+            flights.append(route)
+        for task in route if not flights else ():
             for place, flight in enumerate(flights):
                 stops = _stops(fleet, (*flight, task), kind)
-                if out_of_reach(ground, *housed[slot.craft], stops) is None:
+                if out_of_reach(ground, *pair, stops) is None:
                     flights[place] = (*flight, task)
                     break
             else:

@@ -1,6 +1,7 @@
 """`gridwing patrol-plan DISTRICT.json`: a plan for people, and for programs."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -47,7 +48,8 @@ def test_it_tells_who_flies_what_when_and_how_good_that_is(tmp_path: Path) -> No
     assert "no plan is below" in lines[1]
     assert any(line.strip().startswith("09:") and " at 90 m: cells " in line for line in lines)
     assert any("442000004001099 out_of_range: " in line and "DOCK1" in line for line in lines)
-    assert any(line.strip().startswith("S1 西区小学: 09:") for line in lines)
+    school = next(line for line in lines if "西区小学" in line)
+    assert re.fullmatch(r"  S1 西区小学: \d\d:\d\d:\d\d by DRONE[12]", school)
     assert any(line.strip() == "S2 沙朗市场: closed_airspace, due 09:00:00" for line in lines)
 
 
