@@ -8,6 +8,7 @@ from models.heads import open_detector
 from models.privacy import FaceBlur, PictureBlur
 from models.runners import ORT
 from services.ingest.sight.device_eye import EyePolicy
+from services.ingest.sight.following import FollowPolicy
 from services.ingest.sight.gate import GatePolicy
 from services.ingest.sight.sightings import SightingPolicy
 from services.ingest.watch import Eyes, WatchPolicy
@@ -33,5 +34,6 @@ def load_blur(threads: int = 1) -> PictureBlur:
 
 def watch_policy(hazards: Card, still_look_s: float = GatePolicy().still_s) -> WatchPolicy:
     """Return what watch judges by; a still camera is looked at every `still_look_s`."""
-    gate = GatePolicy(still_s=still_look_s)
-    return WatchPolicy(EyePolicy(SightingPolicy(min_score=hazards.thresholds), gate))
+    sighting = SightingPolicy(min_score=hazards.thresholds)
+    follow = FollowPolicy.believing(min(hazards.thresholds.values()))
+    return WatchPolicy(EyePolicy(sighting, GatePolicy(still_s=still_look_s), follow))

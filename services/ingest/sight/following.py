@@ -12,17 +12,23 @@ from domain.hazard import Detection
 from models.tracks import Numbers, TrackPolicy, Tracks, followed
 from services.ingest.sight.sightings import Sighting
 
+REST_S = 90.0
 FORGIVEN_S = 45.0
 """A thing at the edge of a zone is placed now inside of it and now outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class FollowPolicy:
-    """How things are followed before a fixed and a flying camera. `sure` takes in what any rule
-    may believe; what stood still before a fixed camera is known again for a minute and a half."""
+    """How things are followed before a fixed and a flying camera. What stood still before a fixed
+    one is known again for a minute and a half."""
 
-    fixed: TrackPolicy = field(default_factory=lambda: TrackPolicy(sure=0.3, rest_s=90.0))
-    flown: TrackPolicy = field(default_factory=lambda: TrackPolicy(sure=0.3))
+    fixed: TrackPolicy = field(default_factory=lambda: TrackPolicy(rest_s=REST_S))
+    flown: TrackPolicy = field(default_factory=TrackPolicy)
+
+    @classmethod
+    def believing(cls, score: float) -> "FollowPolicy":
+        """Return the policy that follows from its first box on whatever has that score."""
+        return cls(TrackPolicy(sure=score, rest_s=REST_S), TrackPolicy(sure=score))
 
 
 @dataclass(frozen=True, slots=True)
