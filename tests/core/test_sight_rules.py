@@ -50,6 +50,12 @@ def test_a_rule_may_be_for_some_cameras_and_for_no_drone() -> None:
         ({"surely": True}, "surely needs"),
         ({"on": ["moon"]}, "moon"),
         ({"colour": "red"}, "colour"),
+        ({"least_m2": 5.0}, "least_m2 is of rules with labels"),
+        ({"labels": ["change", "fire"]}, "labels 'change' stands alone"),
+        ({"labels": ["change"], "together": 2}, "together counts boxes"),
+        ({"labels": ["change"], "least_m2": 9.0, "most_m2": 9.0}, "most_m2 must exceed"),
+        ({"labels": ["change"], "least_m2": float("nan")}, "least_m2 must lie"),
+        ({"camera": {"dwell_s": 7200.0}}, "dwell_s in 0..3600"),
     ],
 )
 def test_what_does_not_fit_is_named(wrong: dict[str, object], says: str) -> None:
