@@ -72,6 +72,8 @@ DEVICES_LIMIT = 2000
 READ_LIMIT = 500
 OFFLINE_WALL_S = 20.0
 TEND_EVERY_S, TEND_EVERY_WALL_S = 2.0, 0.3
+COMPARED_WALL_S = 20.0
+"""A picture is held against its reference no more often: that costs half a second of a core."""
 EVIDENCE_QUALITY = 85
 COVERING_PITCH_DEG = -60.0
 
@@ -146,9 +148,10 @@ class Watch:
     def __post_init__(self) -> None:
         self.rules = self.policy.eye.sighting.rules
         self.ballot = Ballot(self.policy.ballot)
+        spacing_s = max(self.policy.reference.spacing_s, COMPARED_WALL_S * self.clock.rate)
         self.changes = ChangeWatch(
             self.scene, self.evidence, self.eyes.run, self.eyes.blur,
-            self.policy.eye.sighting, self.policy.reference,
+            self.policy.eye.sighting, replace(self.policy.reference, spacing_s=spacing_s),
         )  # fmt: skip
 
     # --- the ledger: what is already known, which looks are wanted -----------------------------
