@@ -205,9 +205,10 @@ class LensModel:
 class FramePose:
     """Where the lens was when the frame was taken.
 
-    `age_s` is how long before the frame it was measured, while the aircraft moved at `speed_mps`
-    and turned at `turn_dps`. Without `lens` it is a pinhole of `hfov_deg`; without `accuracy` the
-    reader assumes one.
+    `age_s` is how far its time may lie from the frame's, one standard deviation, while the
+    aircraft moved at `speed_mps` towards `course_deg` (None: nobody told) and turned at
+    `turn_dps`. Without `lens` it is a pinhole of `hfov_deg`; without `accuracy` the reader
+    assumes one.
     """
 
     position: Position
@@ -222,6 +223,7 @@ class FramePose:
     age_s: float = 0.0
     speed_mps: float = 0.0
     turn_dps: float = 0.0
+    course_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,11 +64,13 @@ class SightRule:
 
 @dataclass(frozen=True, slots=True)
 class ControlPoint:
-    """A place seen in a fixed camera's picture: its pixel and where it lies."""
+    """A place seen in a fixed camera's picture: its pixel and where it lies, which is known to
+    `place_m`, one standard deviation an axis: what a good map gives unless it was surveyed."""
 
     u_px: float
     v_px: float
     position: Position
+    place_m: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From a pixel and a pose to a point on the ground, with an error ellipse; and footprints."""
 
 from dataclasses import dataclass, fields
-from math import hypot, isfinite
+from math import cos, hypot, isfinite, radians, sin
 from typing import Protocol
 
 import numpy as np
@@ -103,14 +103,12 @@ def ground_point(
     range_m = float(np.hypot(*offset))
     if range_m > limit_m:
         return NoGround("too_far")
-    moved_m = pose.speed_mps * pose.age_s
-    horizontal_m = hypot(known.horizontal_m, moved_m)
     vertical_m = hypot(known.vertical_m, 0.0 if relief is None else relief.sigma_m)
     yaw_deg = hypot(known.yaw_deg, pose.turn_dps * pose.age_s)
     spread = np.array(
         [
-            horizontal_m,
-            horizontal_m,
+            known.horizontal_m,
+            known.horizontal_m,
             vertical_m,
             yaw_deg,
             known.tilt_deg,
@@ -121,8 +119,23 @@ def ground_point(
         ]
     )
     jacobian = _jacobian(state, pose, size, plane, offset) * spread
+    covariance = jacobian @ jacobian.T + _moved(pose, plane)
     position = LocalFrame(pose.position).to_position(float(offset[0]), float(offset[1]))
-    return GroundPoint(position, ellipse_of(jacobian @ jacobian.T), range_m)
+    return GroundPoint(position, ellipse_of(covariance), range_m)
+
+
+def _moved(pose: FramePose, plane: _Plane) -> Floats:
+    """Return the covariance of what the aircraft moved in the time its pose is off by.
+
+    It moved along its course. Where none is told, any: a length in an unknown direction has half
+    its square on each axis.
+    """
+    moved_m = pose.speed_mps * pose.age_s
+    if pose.course_deg is None:
+        return np.eye(2) * (moved_m**2 / 2.0)
+    course = radians(pose.course_deg)
+    step = np.array([sin(course), cos(course)]) * moved_m
+    return np.outer(step, step)
 
 
 def _usable(pose: FramePose, known: PoseAccuracy, u_px: float, v_px: float) -> bool:
@@ -130,6 +143,8 @@ def _usable(pose: FramePose, known: PoseAccuracy, u_px: float, v_px: float) -> b
     numbers = [getattr(known, f.name) for f in fields(known)]
     numbers += [pose.height_agl_m, pose.yaw_deg, pose.pitch_deg, pose.roll_deg, pose.hfov_deg]
     numbers += [pose.age_s, pose.speed_mps, pose.turn_dps, u_px, v_px]
+    if pose.course_deg is not None:
+        numbers.append(pose.course_deg)
     if lens is not None:
         numbers += [getattr(lens, f.name) for f in fields(lens)]
         if lens.width_px <= 0 or not lens.focal_px > 0.0:

@@ -14,6 +14,7 @@ import structlog
 from domain.district import District
 from domain.hazard import Detection
 from domain.observation import Frame
+from geo.locate import Relief
 from gridwing.app import Deps, create_app
 from gridwing.evidence_sweep import sweep
 from gridwing.eyes import hazard_card, load_blur, load_eyes, watch_policy
@@ -174,9 +175,14 @@ async def watch(settings: Settings) -> None:
             evidence = EvidenceStore(settings.data_dir / "evidence")
             hazards = hazard_card(settings.models_dir)
             eyes = await asyncio.to_thread(load_eyes, executor, hazards, settings.vision_backend)
+            relief = None
+            if settings.terrain is not None:
+                relief = Relief(
+                    *read_district_terrain(settings.terrain, settings.terrain_geoid_m, on.district)
+                )
             policy = watch_policy(hazards, settings.still_look_s)
             watching = make_watch(
-                on.district, eyes, on.ledger, evidence, on.clock, policy, pace
+                on.district, eyes, on.ledger, evidence, on.clock, policy, pace, relief
             )
             recorder = CameraRecorder(settings.data_dir / "recordings", on.district)
             recorder.recover()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gridwing import frames_bench
+from gridwing import frames_bench, placing_bench
 from gridwing.frames_bench import FULL_HD, bench_pictures, spent_s
 from models.boxes import Image
 from models.catalogue import Card, Catalogue
@@ -26,7 +26,7 @@ from models.runners import BACKENDS, BackendError, Runner
 from models.ultralytics_process import UltralyticsFailed, UltralyticsProcess
 
 Say = Callable[[str], None]
-SECTIONS = ("backends", "stages", "idle", "hazards")
+SECTIONS = ("backends", "stages", "idle", "hazards", "placing")
 WARMING = 2
 
 
@@ -61,6 +61,9 @@ def run(only: Sequence[str], own: Path, python: str, rounds: int, say: Say) -> d
     if "hazards" in chosen:
         say("frames to hazards")
         told["frame_to_hazard_s"] = asyncio.run(frames_bench.frame_to_hazard_s(hazards))
+    if "placing" in chosen:
+        say("points placed on the ground")
+        told["placing"] = placing_bench.run()
     return told
 
 

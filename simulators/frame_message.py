@@ -12,7 +12,7 @@ from random import Random
 import orjson
 
 from domain.codec import to_plain
-from domain.observation import FramePose
+from domain.observation import FramePose, PoseAccuracy
 from geo.frames import LocalFrame
 
 
@@ -27,7 +27,7 @@ class PoseNoise:
 
 
 def measured(pose: FramePose, noise: PoseNoise, chance: Random) -> FramePose:
-    """Return the pose as the aircraft's sensors tell it."""
+    """Return the pose as the aircraft's sensors tell it, with how well they know it."""
     x_m, y_m = (chance.gauss(0.0, noise.horizontal_m) for _ in range(2))
     return replace(
         pose,
@@ -36,6 +36,9 @@ def measured(pose: FramePose, noise: PoseNoise, chance: Random) -> FramePose:
         yaw_deg=(pose.yaw_deg + chance.gauss(0.0, noise.yaw_deg)) % 360.0,
         pitch_deg=pose.pitch_deg + chance.gauss(0.0, noise.tilt_deg),
         roll_deg=pose.roll_deg + chance.gauss(0.0, noise.tilt_deg),
+        accuracy=PoseAccuracy(
+            noise.horizontal_m, noise.vertical_m, noise.yaw_deg, noise.tilt_deg
+        ),
     )
 
 

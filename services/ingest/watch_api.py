@@ -63,9 +63,11 @@ class PointBody(BaseModel):
     v_px: float = Field(ge=-100_000, le=100_000)
     lat_deg: float = Field(ge=-90, le=90)
     lon_deg: float = Field(ge=-180, le=180)
+    place_m: float = Field(default=0.3, ge=0.0, le=100.0)
 
     def point(self) -> ControlPoint:
-        return ControlPoint(self.u_px, self.v_px, Position(self.lat_deg, self.lon_deg))
+        place = Position(self.lat_deg, self.lon_deg)
+        return ControlPoint(self.u_px, self.v_px, place, self.place_m)
 
 
 class CalibrationBody(BaseModel):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import hypot
 
 import pytest
 
@@ -9,7 +10,7 @@ from domain.device import DeviceKind
 from domain.observation import Telemetry
 from domain.place import Position
 from geo.locate import GroundPoint, ground_point
-from services.ingest.sight.pose_track import PoseTrack
+from services.ingest.sight.pose_track import STAMP_S, PoseTrack
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -29,8 +30,11 @@ def test_it_goes_the_short_way_round() -> None:
     assert pose is not None
     assert pose.yaw_deg == pytest.approx(0.0, abs=1e-6)
     assert pose.position.lat_deg == pytest.approx(22.54001)
-    assert pose.age_s == pytest.approx(0.1)
+    assert pose.age_s == pytest.approx(STAMP_S)
+    assert pose.accuracy is not None
+    assert pose.accuracy.horizontal_m == pytest.approx(hypot(1.5, 3.0 * 0.1 * 0.1 / 2))
     assert pose.speed_mps == pytest.approx(11.07, abs=0.1)
+    assert pose.course_deg == pytest.approx(0.0, abs=1e-6)
     assert pose.turn_dps == pytest.approx(100.0)
 
 

@@ -108,6 +108,7 @@ class DeviceEye:
             self.scene.zones,
             self.policy.sighting,
             asked.calibrated,
+            self.scene.relief if flying else None,
         )
         how = self.policy.follow.flown if flying else self.policy.follow.fixed
         self._followed = follow(self._followed, boxes, frame.at, how, look.moved)

@@ -15,6 +15,7 @@ from domain.observation import FramePose
 from domain.place import AirspaceKind, ZoneKind
 from geo.cells import CellIndex
 from geo.frames import LocalFrame
+from geo.locate import Relief
 from geo.shapes import local_geometry
 
 Floats = NDArray[np.float64]
@@ -36,7 +37,7 @@ class Scene:
     """Of each flyable cell, how much of the whole cell may be flown."""
 
     @classmethod
-    def of(cls, district: District) -> "Scene":
+    def of(cls, district: District, relief: Relief | None = None) -> "Scene":
         frame = LocalFrame(district.origin)
         closed = union_all(
             [

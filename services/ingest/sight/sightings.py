@@ -13,7 +13,7 @@ from domain.observation import FramePose
 from domain.place import ErrorEllipse, Position, ZoneKind
 from domain.sight import SightRule
 from geo.frames import LocalFrame
-from geo.locate import GroundPoint, ground_point
+from geo.locate import GroundPoint, Relief, ground_point
 from services.ingest.sight.calibrated import Calibrated
 from services.ingest.sight.rules import load_rules
 
@@ -72,10 +72,12 @@ def sightings(
     zones: Zones,
     policy: SightingPolicy,
     plane: Calibrated | None = None,
+    relief: Relief | None = None,
 ) -> list[Sighting]:
     """Return what each of `rules`, those that are on, makes of a frame's detections.
 
     A fixed camera calibrated by control points has a `plane`; it takes the place of the pose.
+    Without `relief` the ground is level.
     """
     found: list[Sighting] = []
     placed: dict[tuple[int, bool], _Place | None] = {}
@@ -86,7 +88,7 @@ def sightings(
                 continue
             if (i, rule.lies) not in placed:
                 placed[i, rule.lies] = _place(
-                    box, rule.lies, pose, size_px, frame, policy, plane
+                    box, rule.lies, pose, size_px, frame, policy, plane, relief
                 )
             place = placed[i, rule.lies]
             if place is not None and fits(rule, place, zones):
@@ -142,10 +144,11 @@ def _place(
     frame: LocalFrame,
     policy: SightingPolicy,
     plane: Calibrated | None,
+    relief: Relief | None,
 ) -> _Place | None:
     u_px, v_px = contact_pixel(box, pose.pitch_deg, lies)
     if plane is None:
-        ground = ground_point(pose, u_px, v_px, *size_px)
+        ground = ground_point(pose, u_px, v_px, *size_px, relief=relief)
     else:
         ground = plane.ground_point(u_px, v_px, size_px)
     if not isinstance(ground, GroundPoint):
