@@ -128,7 +128,8 @@ def patrol(
 
 @bench.command()
 @click.option(
-    "--only", multiple=True, type=click.Choice(("backends", "stages", "idle", "hazards")),
+    "--only", multiple=True,
+    type=click.Choice(("backends", "stages", "idle", "hazards", "placing")),
     help="Measure only these; may be given again.",
 )  # fmt: skip
 @click.option("--rounds", type=click.IntRange(3, 10_000), default=40, show_default=True)
@@ -136,7 +137,8 @@ def patrol(
 def vision(only: tuple[str, ...], rounds: int, as_json: bool) -> None:
     """Detectors in use on each backend beside a matrix product, and a frame's way to a hazard.
 
-    CPU time on one thread, medians of interleaved rounds; frame_to_hazard_s is wall time.
+    CPU time on one thread, medians of interleaved rounds; frame_to_hazard_s is wall time. placing
+    holds how far simulated aircraft and cameras place points off, beside the ellipses given.
     """
     import os
 
@@ -150,6 +152,51 @@ def vision(only: tuple[str, ...], rounds: int, as_json: bool) -> None:
             only, settings.models_dir, settings.ultralytics_python, rounds,
             lambda line: click.echo(line, err=True),
         )  # fmt: skip
+    except (ValueError, WeightsError) as error:
+        fail(str(error))
+        return
+    click.echo(json.dumps(told) if as_json else json.dumps(told, indent=2))
+
+
+@bench.command()
+@click.option("--model", help="Of `models list`; the hazard network in use if not said.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Which simulated day.")
+@click.option("--cameras", type=click.IntRange(1, 24), default=24, show_default=True)
+@click.option("--hours", type=click.FloatRange(0.1, 240), default=8.0, show_default=True)
+@click.option(
+    "--rate", type=click.FloatRange(1, 60), default=30.0, show_default=True,
+    help="Speed: at 30 an idle camera is read every 30 s of its day, a busy one every 6 s.",
+)  # fmt: skip
+@click.option(
+    "--minutes", type=click.FloatRange(0.1, 6000), default=20.0, show_default=True,
+    help="Of wall time, after which the day ends early.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def day(
+    model: str | None,
+    seed: int,
+    cameras: int,
+    hours: float,
+    rate: float,
+    minutes: float,
+    as_json: bool,
+) -> None:
+    """Watch a seeded day before the simulated cameras and hold what was raised against the truth.
+
+    Recall over hazards that five pictures or more showed, false alarms a camera-day, and the median
+    delay after the first such picture, by kind.
+    """
+    import os
+
+    from gridwing.day_replay import DayOptions, run_day
+    from models.catalogue import Catalogue, WeightsError
+    from runtime.settings import Settings
+
+    try:
+        catalogue = Catalogue(Settings.from_environment(os.environ).models_dir)
+        card = catalogue.promoted("hazards") if model is None else catalogue.card(model)
+        options = DayOptions(seed, cameras, hours, rate, minutes)
+        told = run_day(options, card, lambda line: click.echo(line, err=True))
     except (ValueError, WeightsError) as error:
         fail(str(error))
         return

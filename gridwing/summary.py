@@ -43,8 +43,10 @@ def ledger_figures(
     events = [entry.event for entry in entries]
     raised = [e.hazard for e in events if isinstance(e, HazardRaised)]
     looked_at = [t for t in truth if t.frames >= LOOKED_AT_FRAMES]
-    found = [t for t in looked_at if any(_is(t, h, frame, {t.kind}) for h in raised)]
-    false_alarms = [h for h in raised if not any(_is(t, h, frame, _alike(t.kind)) for t in truth)]
+    found = [t for t in looked_at if any(matches(t, h, frame, {t.kind}) for h in raised)]
+    false_alarms = [
+        h for h in raised if not any(matches(t, h, frame, alike(t.kind)) for t in truth)
+    ]
     by_flight = [e for e in events if isinstance(e, IncidentVerified) and e.by is VerifiedBy.FLIGHT]
     return {
         "hazards_true": len(looked_at),
@@ -64,16 +66,18 @@ def ledger_figures(
     }
 
 
-def _alike(kind: HazardKind) -> frozenset[HazardKind]:
+def alike(kind: HazardKind) -> frozenset[HazardKind]:
+    """Return the kinds that are no false alarm where the truth is `kind`."""
     return SMOKE_AND_FIRE if kind in SMOKE_AND_FIRE else frozenset({kind})
 
 
-def _is(
+def matches(
     true: TrueHazard,
     seen: Hazard,
     frame: LocalFrame,
     kinds: frozenset[HazardKind] | set[HazardKind],
 ) -> bool:
+    """Tell whether what was seen is the true hazard, taken for one of `kinds`."""
     if seen.kind not in kinds or seen.last_seen_at < true.appeared_at:
         return False
     if true.gone_at is not None and seen.first_seen_at > true.gone_at:
