@@ -26,6 +26,7 @@ from domain.district import District
 from domain.events import EvidenceViewed
 from gridwing.pictures import BadPicture, Blur, fit_to_keep
 from gridwing.stream import Stream
+from models.noted import shown
 from models.privacy import BlurFailed
 from runtime.access import Principal, allow
 from runtime.access.accounts import Accounts, Denied, Session, principal_of
@@ -267,8 +268,13 @@ def _pictures(deps: Deps) -> APIRouter:
 
     @router.get("/{sha256}")
     async def get(
-        sha256: str, principal: Asking, purpose: Annotated[str, Query(max_length=16)]
+        sha256: str,
+        principal: Asking,
+        purpose: Annotated[str, Query(max_length=16)],
+        stored: bool = False,
     ) -> Response:
+        """Give a picture with what it was kept for framed; `stored` gives it as it is kept, whose
+        SHA-256 is its name."""
         if purpose not in PURPOSES:
             raise HTTPException(422, f"purpose must be one of {', '.join(PURPOSES)}")
         if not deps.stream.scopes.may_see(principal, sha256):
@@ -286,6 +292,8 @@ def _pictures(deps: Deps) -> APIRouter:
                 at=deps.clock.now(),
                 actor=principal.account_id,
             )
+        if not stored:
+            content = await asyncio.to_thread(shown, content)
         headers = {"Cache-Control": "private, max-age=3600"}
         return Response(content, media_type="image/jpeg", headers=headers)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from domain.hazard import Detection
 from models.average_precision import TrueBox
 from models.boxes import Image
+from models.labelled import open_labelled
 from models.pictures import read_picture
 from simulators.heldout.scene import CLASSES, FIRST_SEED, Picture, draw
 from simulators.render_dataset import sample, sample_in_town, towns
@@ -65,6 +66,17 @@ _DRAWN: Mapping[str, Callable[[int], Picture]] = {
     "recoloured": partial(draw, recoloured=True),
     "negatives": partial(draw, hazards=False),
 }
+
+
+def of_folder(path: Path) -> LabelledSet:
+    """Return the labelled pictures somebody has in YOLO form. Raises ValueError."""
+    labelled = open_labelled(path)
+
+    def pictures() -> Iterator[LabelledPicture]:
+        for file, (image, boxes) in zip(labelled.pictures(), labelled.read(), strict=True):
+            yield LabelledPicture(file.name, image, tuple(TrueBox(box) for box in boxes))
+
+    return LabelledSet(path.name, labelled.classes, pictures())
 
 
 def _heldout(seed: int, picture: Picture) -> LabelledPicture:

@@ -13,6 +13,7 @@ import click
 from gridwing.models_change_cli import change
 from gridwing.models_compare_cli import compare
 from gridwing.models_export_cli import export
+from gridwing.models_labelled_cli import labelled, suspects
 from gridwing.models_measure_cli import measure
 from models.catalogue import TASKS, Card, Catalogue, WeightsError, whole
 from models.runners import BACKENDS
@@ -32,6 +33,8 @@ models_group.add_command(measure)
 models_group.add_command(change)
 models_group.add_command(compare)
 models_group.add_command(export)
+models_group.add_command(suspects)
+models_group.add_command(labelled)
 
 
 def settings_now() -> Settings:

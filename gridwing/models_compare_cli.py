@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +47,12 @@ def compare(a: str, b: str, folder: Path, as_json: bool) -> None:
 
 def _figures(name: str, folder: Path, settings: Settings) -> dict[str, Any]:
     from gridwing.detector_measure import LEAST, measured, named_card
-    from gridwing.labelled_sets import LabelledPicture, LabelledSet
-    from models.average_precision import TrueBox
+    from gridwing.labelled_sets import of_folder
     from models.heads import open_detector
-    from models.labelled import open_labelled
-
-    labelled = open_labelled(folder)
-
-    def pictures() -> Iterator[LabelledPicture]:
-        for path, (image, boxes) in zip(labelled.pictures(), labelled.read(), strict=True):
-            yield LabelledPicture(path.name, image, tuple(TrueBox(box) for box in boxes))
 
     card = named_card(name, Catalogue(settings.models_dir))
     detector = open_detector(
         card, settings.vision_backend, least=LEAST, python=settings.ultralytics_python
     )
-    told = measured(detector, card, LabelledSet(folder.name, labelled.classes, pictures()))
+    told = measured(detector, card, of_folder(folder))
     return {"model": card.name, **told}

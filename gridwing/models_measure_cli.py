@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from models.catalogue import HAZARDS, Catalogue, WeightsError
+from models.pictures import BadPicture
 from runtime.settings import Settings
 
 SETS = ("heldout", "recoloured", "negatives", "renders", "real")
@@ -16,8 +17,14 @@ SETS = ("heldout", "recoloured", "negatives", "renders", "real")
 @click.command()
 @click.option("--model", default=HAZARDS, show_default=True, help="Name or FILE.onnx by its card.")
 @click.option(
-    "--set", "names", multiple=True, type=click.Choice(SETS), default=SETS, show_default=True,
-    help="heldout, recoloured and negatives are drawn by the frozen second renderer.",
+    "--set", "names", multiple=True, type=click.Choice(SETS),
+    help="heldout, recoloured and negatives are drawn by the frozen second renderer; all of them "
+    "where neither this nor --labelled is given.",
+)  # fmt: skip
+@click.option(
+    "--labelled", "folders", multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Pictures of one's own in YOLO form (images/, labels/, classes.txt).",
 )  # fmt: skip
 @click.option("--pictures", type=click.IntRange(1, 10_000), default=300, show_default=True)
 @click.option(
@@ -32,6 +39,7 @@ SETS = ("heldout", "recoloured", "negatives", "renders", "real")
 def measure(
     model: str,
     names: tuple[str, ...],
+    folders: tuple[Path, ...],
     pictures: int,
     real: Path | None,
     sheet: Path | None,
@@ -45,7 +53,7 @@ def measure(
     passed over with a word.
     """
     from gridwing.detector_measure import LEAST, Example, measured, named_card
-    from gridwing.labelled_sets import REAL, SetAbsent, labelled_sets
+    from gridwing.labelled_sets import REAL, SetAbsent, labelled_sets, of_folder
     from models.heads import open_detector
 
     try:
@@ -55,12 +63,14 @@ def measure(
     except (WeightsError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     told: list[dict[str, Any]] = []
-    for name in names:
-        try:
-            sets = labelled_sets(name, pictures, real or REAL)
-        except SetAbsent as absent:
-            click.echo(f"{name}: {absent}", err=True)
-            continue
+    sets = []
+    try:
+        sets += [of_folder(folder) for folder in folders]
+        for name in names or (() if folders else SETS):
+            try:
+                sets += labelled_sets(name, pictures, real or REAL)
+            except SetAbsent as absent:
+                click.echo(f"{name}: {absent}", err=True)
         for each in sets:
             examples: list[Example] | None = None if sheet is None else []
             told.append(measured(detector, card, each, examples))
@@ -68,6 +78,8 @@ def measure(
                 _write_sheets(sheet, each.name, each.classes, examples)
             if not as_json:
                 _print(told[-1])
+    except (BadPicture, ValueError) as error:
+        raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps({"model": card.name, "sets": told}, indent=1))
 

@@ -38,9 +38,10 @@ from domain.sight import (
     SightRuleChanged,
 )
 from geo.homography import BadCalibration
-from geo.locate import Floats, metres_a_pixel
+from geo.locate import Floats, Relief, metres_a_pixel
 from models.boxes import Image
 from models.detector import Detector
+from models.noted import Noted, with_note
 from models.privacy import BlurFailed
 from runtime.clock import Clock
 from runtime.database import going_on
@@ -435,25 +436,30 @@ class Watch:
     # --- keeping --------------------------------------------------------------------------------
 
     async def _keep(self, seen: Seen, boxes: Sequence[Detection]) -> tuple[str, ...]:
-        """Blur, mark and keep the picture; return its content hash, none if it cannot be blurred.
+        """Blur and keep the picture, its boxes noted; return its hash, none if it cannot be so.
 
         What was seen is told all the same: a hazard without a picture is worth more than none.
         """
         try:
-            jpeg = await self.eyes.run(lambda: self._picture(seen.image, boxes))
+            jpeg = await self.eyes.run(lambda: self._picture(seen, boxes))
         except BlurFailed as failure:
             log.error("picture not kept", device=seen.frame.device_sn, why=str(failure))
             return ()
         assert isinstance(jpeg, bytes)
         return (await self.evidence.put(jpeg),)
 
-    def _picture(self, image: Image, boxes: Sequence[Detection]) -> bytes:
-        kept, _ = self.eyes.blur(image.copy())
-        for box in boxes:
-            corner = (round(box.x0_px), round(box.y0_px))
-            cv2.rectangle(kept, corner, (round(box.x1_px), round(box.y1_px)), (40, 200, 255), 2)
+    def _picture(self, seen: Seen, boxes: Sequence[Detection]) -> bytes:
+        kept, _ = self.eyes.blur(seen.image.copy())
         quality = [cv2.IMWRITE_JPEG_QUALITY, EVIDENCE_QUALITY]
-        return cv2.imencode(".jpg", kept, quality)[1].tobytes()
+        jpeg = cv2.imencode(".jpg", kept, quality)[1].tobytes()
+        policy = self.policy.eye.sighting
+        others = tuple(
+            box
+            for box in seen.detections
+            if box not in boxes
+            and box.score >= policy.min_score.get(box.label, policy.default_min_score)
+        )
+        return with_note(jpeg, Noted(tuple(boxes), others))
 
     async def _commit(self, events: Sequence[tuple[str, Event]]) -> None:
         """Append each event by itself: one that is already known must not hold back another."""
@@ -508,5 +514,6 @@ def make_watch(
     clock: Clock,
     policy: WatchPolicy,
     pace: Pace,
+    relief: Relief | None = None,
 ) -> Watch:
-    return Watch(Scene.of(district), eyes, ledger, evidence, clock, policy, pace)
+    return Watch(Scene.of(district, relief), eyes, ledger, evidence, clock, policy, pace)
