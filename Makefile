@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; after `make setup`, `.venv/bin/python -m gridwing` works from here.
 # ARGS are handed on: make demo ARGS="--headless --for 120", make test ARGS="-k ledger".
-.PHONY: setup demo test chaos fuzz lint lock asyncapi
+.PHONY: setup demo test chaos fuzz lint lock asyncapi sheets
 
 setup:
 	@tools/setup
@@ -37,3 +37,9 @@ lock:
 asyncapi:
 	@tools/setup
 	.venv/bin/python -m gridwing asyncapi > docs/asyncapi.json.part && mv docs/asyncapi.json.part docs/asyncapi.json
+
+# What the hazard network in use finds, misses and makes up on the frozen second renderer, a picture a class.
+sheets:
+	@tools/setup
+	rm -f docs/sheets/*.jpg
+	.venv/bin/python -m gridwing models measure --set heldout --pictures 240 --sheet docs/sheets

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plan": ("gridwing.plan_cli:plan", "Plan a coverage path over a polygon."),
     "patrol-plan": ("gridwing.patrol_plan_cli:patrol_plan", "Who flies what when, and why."),
     "watch-rules": ("gridwing.watch_rules_cli:watch_rules", "What is a hazard; dry runs."),
+    "watch-files": ("gridwing.watch_files_cli:watch_files", "Recorded pictures: what lies where."),
     "wayline": ("gridwing.wayline_cli:wayline", "Files and missions for real aircraft."),
     "grid": ("gridwing.grid_cli:grid", "Import, check and export grid polygons."),
     "import": ("gridwing.grid_cli:import_", "Import grid polygons, as `grid import` does."),

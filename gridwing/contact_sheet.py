@@ -13,6 +13,8 @@ from models.boxes import Image
 TILE_PX = 160
 GAP_PX = 4
 HEAD_PX = 22
+SHEET_LIMIT_BYTES = 150_000
+QUALITIES = (88, 80, 70, 60, 45, 30)
 COLOURS = {
     Outcome.RIGHT: (80, 200, 60),
     Outcome.MISSED: (0, 190, 250),
@@ -39,6 +41,16 @@ def contact_sheet(label: str, examples: Sequence[Example]) -> Image:
             tile = _tile(example)
             sheet[top + HEAD_PX : top + HEAD_PX + TILE_PX, left : left + TILE_PX] = tile
     return sheet
+
+
+def sheet_jpeg(sheet: Image) -> bytes:
+    """Return the sheet as the best JPEG of QUALITIES within SHEET_LIMIT_BYTES, else the last."""
+    jpeg = b""
+    for quality in QUALITIES:
+        jpeg = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        if len(jpeg) <= SHEET_LIMIT_BYTES:
+            break
+    return jpeg
 
 
 def _tile(example: Example) -> Image:

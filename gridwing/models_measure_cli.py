@@ -85,15 +85,13 @@ def measure(
 
 
 def _write_sheets(folder: Path, name: str, classes: tuple[str, ...], examples: list[Any]) -> None:
-    import cv2
-
-    from gridwing.contact_sheet import contact_sheet
+    from gridwing.contact_sheet import contact_sheet, sheet_jpeg
 
     folder.mkdir(parents=True, exist_ok=True)
     for label in classes:
         if any(example.label == label for example in examples):
             path = folder / f"{name.replace('/', '-')}-{label}.jpg"
-            cv2.imwrite(str(path), contact_sheet(label, examples))
+            path.write_bytes(sheet_jpeg(contact_sheet(label, examples)))
 
 
 def _print(told: dict[str, Any]) -> None:

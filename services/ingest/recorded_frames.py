@@ -38,20 +38,22 @@ def photographs(
 ) -> Iterator[Frame | Refused]:
     """Yield the photographs of a folder in order of their names, each with its own pose."""
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES):
-        if path.stat().st_size > PHOTO_LIMIT_BYTES:
-            yield Refused(path.name, f"larger than {PHOTO_LIMIT_BYTES} bytes")
-            continue
-        content = path.read_bytes()
-        try:
-            pose = read_photo_pose(content, turned_deg).pose
-        except NoPose as error:
-            yield Refused(path.name, str(error))
-            continue
-        jpeg = _handy(content)
-        if jpeg is None:
-            yield Refused(path.name, "the picture does not decode")
-            continue
-        yield Frame(device_sn, pose.at, jpeg, pose, folder.name)
+        yield photograph(path, device_sn, turned_deg)
+
+
+def photograph(path: Path, device_sn: str, turned_deg: float | None = None) -> Frame | Refused:
+    """Return one photograph with its own pose; its folder counts as its flight."""
+    if path.stat().st_size > PHOTO_LIMIT_BYTES:
+        return Refused(path.name, f"larger than {PHOTO_LIMIT_BYTES} bytes")
+    content = path.read_bytes()
+    try:
+        pose = read_photo_pose(content, turned_deg).pose
+    except NoPose as error:
+        return Refused(path.name, str(error))
+    jpeg = _handy(content)
+    if jpeg is None:
+        return Refused(path.name, "the picture does not decode")
+    return Frame(device_sn, pose.at, jpeg, pose, path.parent.name)
 
 
 def _handy(content: bytes) -> bytes | None:
