@@ -48,8 +48,8 @@ def suspects(
     """Write the kept pictures of hazards into OUT to be corrected, least sure ones first.
 
     Pictures are as stored: blurred. Labels are what the hazard network found; what was a false
-    alarm is not labelled. YOLO form is images/, labels/, classes.txt and data.yaml: Label Studio,
-    LabelImg and CVAT read it. suspects.csv says what became of each.
+    alarm is not labelled. YOLO form is images/, labels/ and classes.txt, as Label Studio and
+    LabelImg read it; CVAT takes COCO. suspects.csv says what became of each.
     """
     from datetime import UTC
 

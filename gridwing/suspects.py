@@ -150,8 +150,8 @@ def boxes_to_begin_with(suspect: Suspect, classes: Sequence[str]) -> Iterator[De
 
 
 def _write_yolo(pictures: Sequence[Picture], classes: Sequence[str], out: Path) -> None:
-    """Write labels/, classes.txt (Label Studio), labels/classes.txt (LabelImg), data.yaml (CVAT,
-    Ultralytics)."""
+    """Write labels/, classes.txt (Label Studio), labels/classes.txt (LabelImg) and data.yaml
+    (Ultralytics)."""
     (out / "labels").mkdir()
     for name, suspect, (w, h) in pictures:
         lines = []
@@ -166,7 +166,7 @@ def _write_yolo(pictures: Sequence[Picture], classes: Sequence[str], out: Path) 
     (out / CLASSES_FILE).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
     shutil.copyfile(out / CLASSES_FILE, out / "labels" / CLASSES_FILE)
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(classes))
-    text = f"path: .\ntrain: images\nval: images\nnames:\n{names}"
+    text = f"train: images\nval: images\nnames:\n{names}"
     (out / "data.yaml").write_text(text, encoding="utf-8")
 
 

@@ -18,6 +18,7 @@ from geo.camera import Pinhole
 from geo.frames import LocalFrame, distance_m
 from models.boxes import Image
 from models.detector import Detector
+from models.noted import Noted, noted_in
 from runtime.clock import wall_clock
 from runtime.evidence import EvidenceStore
 from runtime.ledger_memory import MemoryLedger
@@ -68,6 +69,18 @@ async def raised(watch: Watch, ledger: MemoryLedger, start: datetime) -> list[Ha
         assert await watch.see(frame) is None
     entries = await ledger.read(0, 100)
     return [e.event for e in entries if isinstance(e.event, HazardRaised)]
+
+
+async def test_the_kept_picture_holds_its_boxes_and_none_is_drawn(tmp_path: Path) -> None:
+    watch, ledger = watching(tmp_path)
+    (event,) = await raised(watch, ledger, EPOCH)
+    jpeg = watch.evidence.get(event.hazard.evidence[0])
+    assert jpeg is not None
+    assert noted_in(jpeg) == Noted((BOX,))
+    good, kept = (cv2.imdecode(np.frombuffer(j, np.uint8), cv2.IMREAD_COLOR) for j in (GOOD, jpeg))
+    assert good is not None
+    assert kept is not None
+    assert int(np.abs(good.astype(int) - kept.astype(int)).max()) < 40
 
 
 async def test_a_rule_put_out_of_use_raises_nothing(tmp_path: Path) -> None:

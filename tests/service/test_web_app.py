@@ -17,13 +17,14 @@ from fastapi import FastAPI
 from PIL import Image
 
 from domain.events import Event, EvidenceViewed, IncidentFiled, IncidentReported
-from domain.hazard import HazardKind, Severity
+from domain.hazard import Detection, HazardKind, Severity
 from domain.place import Position
 from gridwing.app import Deps, create_app
 from gridwing.cluster import DatabaseUrls
 from gridwing.eyes import load_blur
 from gridwing.stream import RESUME_LIMIT_ENTRIES, Stream
 from gridwing.web_server import serve
+from models.noted import Noted, with_note
 from runtime.access import Role
 from runtime.access.accounts import HASHER, Account, Accounts, save_accounts
 from runtime.clock import wall_clock
@@ -233,6 +234,20 @@ async def test_a_picture_is_cleaned_kept_shown_and_the_viewing_written_down(site
     assert await sequence_step(site.pool) == 1
     (entry,) = await site.ledger.read(0)
     assert (entry.event, entry.actor) == (EvidenceViewed(sha256, "review"), "duty")
+
+
+async def test_boxes_are_drawn_when_a_picture_is_looked_at_and_stored_is_as_kept(
+    site: Site, tmp_path: Path
+) -> None:
+    jpeg = with_note(picture(), Noted((Detection("fire", 0.9, 2, 2, 12, 12),)))
+    sha256 = EvidenceStore(tmp_path / "evidence").put_now(jpeg)
+    async with site.visitor("duty") as client:
+        url = f"/api/evidence/{sha256}?purpose=audit"
+        shown, stored = await client.get(url), await client.get(f"{url}&stored=true")
+    assert stored.content == jpeg
+    assert shown.content != jpeg
+    with Image.open(io.BytesIO(shown.content)) as seen:
+        assert seen.format == "JPEG"
 
 
 @pytest.mark.parametrize(
