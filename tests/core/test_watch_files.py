@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from shapely import Point
+from shapely import Point, Polygon
 from shapely.geometry import shape
 
 from domain.device import Camera, DeviceKind
@@ -50,7 +50,9 @@ def test_what_is_seen_is_placed_and_drawn() -> None:
     assert ground["semi_major_m"] > 0.0
     point, ellipse = features(told)
     assert shape(ellipse["geometry"]).contains(Point(point["geometry"]["coordinates"]))
-    assert shape(ellipse["geometry"]).exterior.is_ccw
+    outline = shape(ellipse["geometry"])
+    assert isinstance(outline, Polygon)
+    assert outline.exterior.is_ccw
     assert one.counts == {"frames": 1, "detections": 1, "placed": 1}
 
 
