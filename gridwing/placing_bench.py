@@ -26,13 +26,14 @@ from geo.homography import BadCalibration, fit_ground
 from geo.locate import CHI2_95, GroundPoint, NoGround, Relief, ground_point
 from geo.terrain import GridTerrain
 from services.ingest.photo_pose import RTK, UNCALIBRATED_FOCAL_SHARE
+from services.ingest.sight.live_pose import StreamTiming
 from services.ingest.sight.pose_track import GPS, PoseTrack
 
 Floats = NDArray[np.float64]
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ORIGIN = Position(22.5, 113.4)
 FRAME = LocalFrame(ORIGIN)
-CASES, CALIBRATIONS = 600, 250
+CASES, CALIBRATIONS = 400, 150
 POINTED_PX = 4.0
 """How far the point a thing touches the ground at is missed in the picture."""
 FIXES: Mapping[str, PoseAccuracy] = {
@@ -266,7 +267,7 @@ def _told(
     off_s, first_s = rng.normal(0.0, OFF_S), -2 * every_s - rng.uniform(0.0, every_s)
     times_s = [first_s + every_s * i for i in range(6)]
     rows = [flight.row(t, t + off_s, land) for t in times_s]
-    return PoseTrack(rows, hfov_deg, known).at(AT)
+    return PoseTrack(rows, hfov_deg, known, StreamTiming().gap_s).at(AT)
 
 
 def _ground_under(place: Floats, ray: Floats, land: Land | None) -> Floats | None:

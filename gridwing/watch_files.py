@@ -18,7 +18,6 @@ from domain.observation import Frame, FramePose
 from domain.place import ErrorEllipse, Position
 from domain.sight import SightRule
 from geo.frames import LocalFrame
-from geo.homography import GroundPlane
 from geo.locate import GroundPoint, NoGround, ground_point
 from gridwing.models_detect import Look
 from models.boxes import Image
@@ -31,6 +30,7 @@ from services.ingest.recorded_frames import (
     photograph,
     video,
 )
+from services.ingest.sight.calibrated import Calibrated
 from services.ingest.sight.scene import camera_pose
 from services.ingest.sight.sightings import contact_pixel
 from services.ingest.track import Flown
@@ -43,7 +43,7 @@ class Standpoint:
     """Where pictures without a pose of their own were taken: a fixed camera of the district."""
 
     camera: Camera
-    plane: GroundPlane | None
+    ground: Calibrated | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +160,11 @@ class Judge:
             "box_px": [round(v, 1) for v in (box.x0_px, box.y0_px, box.x1_px, box.y1_px)],
         }
         u_px, v_px = contact_pixel(box, pose.pitch_deg, box.label in self.lying)
-        plane = None if self.standpoint is None else self.standpoint.plane
-        if plane is None:
+        ground = None if self.standpoint is None else self.standpoint.ground
+        if ground is None:
             point = ground_point(pose, u_px, v_px, *size_px)
         else:
-            point = plane.ground_point(u_px, v_px)
+            point = ground.ground_point(u_px, v_px, size_px)
         if isinstance(point, NoGround):
             self.no_ground[point.reason] += 1
             return told | {"no_ground": point.reason}

@@ -29,6 +29,7 @@ from runtime.database import open_pool
 from runtime.ledger import PostgresLedger
 from runtime.registry import load
 from runtime.settings import Settings, required
+from services.ingest.sight.calibrated import calibrated
 from services.ingest.sight.rules import load_rules
 from services.ingest.track import Flown
 from services.ingest.watch_settings import BadSetting, WatchSettings
@@ -146,7 +147,7 @@ async def _standpoint(read: Settings, sn: str) -> Standpoint:
             raise ValueError(f"{sn} is no camera of this district; see `gridwing device list`")
         told = WatchSettings(PostgresLedger(pool), pool, district, read.clock())
         points, _ = await told.calibration(sn)
-        return Standpoint(known[sn], told.fit(sn, points) if points else None)
+        return Standpoint(known[sn], calibrated(known[sn], points) if points else None)
 
 
 def _print(one: dict[str, Any], judge: Judge) -> None:

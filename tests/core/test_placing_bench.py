@@ -37,7 +37,7 @@ def test_hills_that_are_known_are_placed_on() -> None:
 
 
 def test_states_too_far_apart_give_no_pose() -> None:
-    found = _flown(WIDE, FIXES["gps"], 0.5, None, "flat", np.random.default_rng(1))
+    found = _flown(WIDE, FIXES["gps"], 0.2, None, "flat", np.random.default_rng(1))
     assert found == "no pose: states too far apart"
 
 

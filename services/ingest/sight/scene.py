@@ -35,6 +35,8 @@ class Scene:
     """Of each flyable cell, places (n, 2) in local metres at which its resolution is told."""
     flyable_share: Mapping[str, float]
     """Of each flyable cell, how much of the whole cell may be flown."""
+    relief: Relief | None = None
+    """The ground's height where a terrain model tells it."""
 
     @classmethod
     def of(cls, district: District, relief: Relief | None = None) -> "Scene":
@@ -62,6 +64,7 @@ class Scene:
             {c.sn: c for c in district.cameras},
             {code: _samples(ground) for code, ground in flyable.items()},
             {code: ground.area / whole_m2[code] for code, ground in flyable.items()},
+            relief,
         )
 
     def cells_under(self, footprint: Polygon) -> dict[str, BaseGeometry]:
