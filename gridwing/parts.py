@@ -175,11 +175,7 @@ async def watch(settings: Settings) -> None:
             evidence = EvidenceStore(settings.data_dir / "evidence")
             hazards = hazard_card(settings.models_dir)
             eyes = await asyncio.to_thread(load_eyes, executor, hazards, settings.vision_backend)
-            relief = None
-            if settings.terrain is not None:
-                relief = Relief(
-                    *read_district_terrain(settings.terrain, settings.terrain_geoid_m, on.district)
-                )
+            relief = _relief(settings, on.district)
             policy = watch_policy(hazards, settings.still_look_s)
             watching = make_watch(
                 on.district, eyes, on.ledger, evidence, on.clock, policy, pace, relief
@@ -231,6 +227,12 @@ async def watch(settings: Settings) -> None:
                         tasks.create_task(run_watch(watching, inbox, refuse, pulled))
                 finally:
                     await asyncio.shield(leases.end())
+
+
+def _relief(settings: Settings, district: District) -> Relief | None:
+    if settings.terrain is None:
+        return None
+    return Relief(*read_district_terrain(settings.terrain, settings.terrain_geoid_m, district))
 
 
 async def patrol(settings: Settings) -> None:
