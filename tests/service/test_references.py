@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,9 +18,11 @@ from gridwing.cluster import DatabaseUrls
 from runtime.access import Principal, Role
 from runtime.clock import wall_clock
 from runtime.database import open_pool
-from runtime.ledger import PostgresLedger
+from runtime.ledger import PostgresLedger, sequence_step
 from services.ingest.reference_api import reference_router
 from services.ingest.references import References
+from simulators.render import Item
+from tests.core.change_stand import HALF_HOUR, stand
 from tests.core.patrol_scene import district
 
 AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -112,3 +115,33 @@ async def test_a_cell_says_when_and_how_sharply_it_was_seen(web: Web) -> None:
     assert (told[0]["worst_m_per_px"], told[0]["whole_share"]) == (0.061, 0.9)
     assert told[1]["worst_m_per_px"] is None
     assert (await web.client.get("/api/cells/1/seen")).status_code == 422
+
+
+async def test_watch_raises_a_shed_until_somebody_permits_it(
+    web: Web, database_urls: DatabaseUrls, tmp_path: Path
+) -> None:
+    async with open_pool(database_urls.service) as pool:
+        here = stand(tmp_path, PostgresLedger(pool))
+        url = f"/api/watch/references/{here.camera.sn}"
+
+        async def seen(i: int, *items: Item) -> None:
+            await sequence_step(pool)
+            await here.sees(AT + i * HALF_HOUR, items, i)
+
+        await seen(0)
+        for i in range(1, 6):
+            await seen(i, here.shed)
+        await sequence_step(pool)
+        (found,) = await here.raised()
+        (reference,) = (await web.client.get(url)).json()["references"]
+        newest = reference["newer"][-1]
+        assert newest["found"][0]["hazard_id"] == found.hazard.hazard_id
+        body = {"picture": newest["picture"], "reason": "permitted"}
+        path = f"{url}/{reference['reference_id']}/accept"
+        assert (await web.client.post(path, json=body)).status_code == 200
+        for i in range(6, 9):
+            await seen(i, here.shed)
+        await sequence_step(pool)
+        (after,) = (await web.client.get(url)).json()["references"]
+        assert (after["picture"], after["newer"]) == (newest["picture"], [])
+        assert len(await here.raised()) == 1

@@ -214,7 +214,7 @@ async def test_the_district_comes_without_addresses_or_people(site: Site) -> Non
         plain = (await client.get("/api/district")).json()
     assert len(plain["cells"]) == len(DISTRICT.cells)
     assert "responders" not in plain
-    assert all("address" not in camera for camera in plain["cameras"])
+    assert all("address" not in one for one in (*plain["cameras"], *plain["drones"]))
 
 
 async def test_a_picture_is_cleaned_kept_shown_and_the_viewing_written_down(site: Site) -> None:
