@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up; after `make setup`, `.venv/bin/python -m gridwing` works from here.
 # ARGS are handed on: make demo ARGS="--headless --for 120", make test ARGS="-k ledger".
-.PHONY: setup demo test chaos fuzz lint lock asyncapi sheets
+.PHONY: setup demo test chaos soak fuzz lint lock asyncapi sheets
 
 setup:
 	@tools/setup
@@ -17,6 +17,11 @@ test:
 chaos:
 	@tools/setup
 	@exec .venv/bin/python -m gridwing chaos $(ARGS)
+
+# Broken streams and pictures through the real watch for an hour at six times the speed; refusals and memory are told.
+soak:
+	@tools/setup
+	@exec .venv/bin/python -m gridwing soak $(ARGS)
 
 # Coverage-guided fuzzing of everything that reads a device's bytes, for five minutes by default.
 fuzz:

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from domain.clearance import FlightApplication
 from domain.command import ControlReleased, ControlTaken, GroundStopLifted, GroundStopOrdered
+from domain.evidence import EvidenceUnsealed, EvidenceViewed
 from domain.hazard import Hazard, HazardKind, Severity
 from domain.incident import CloseOutcome, VerifiedBy
 from domain.mission import BreakPoint, LookOutcome, Mission, MissionOutcome, MissionPurpose
@@ -499,16 +500,6 @@ class IncidentClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceViewed:
-    """web: who saw a picture and for which purpose code. Stream evidence/<sha256>."""
-
-    KIND: ClassVar[str] = "evidence.viewed"
-    SCHEMA: ClassVar[int] = 1
-    sha256: str
-    purpose: str
-
-
-@dataclass(frozen=True, slots=True)
 class PersonalDataErased:
     """An erasable body was deleted with its salt; `ref` is all that remains."""
 
@@ -569,6 +560,7 @@ Event = (
     | ChangeSeen
     | ReferenceAccepted
     | EvidenceViewed
+    | EvidenceUnsealed
     | PersonalDataErased
 )
 

@@ -46,6 +46,7 @@ class SightRule:
     drone: VoteRule | None = None
     cameras: tuple[str, ...] = ()
     enabled: bool = True
+    sealed_days: int = 0
 
     @property
     def of_change(self) -> bool:

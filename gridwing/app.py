@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.codec import to_plain
 from domain.district import District
-from domain.events import EvidenceViewed
+from domain.evidence import EvidenceViewed
 from gridwing.pictures import BadPicture, Blur, fit_to_keep
 from gridwing.stream import Stream
 from models.noted import shown

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "admin": ("gridwing.admin_cli:admin", "Accounts."),
     "migrate": ("gridwing.admin_cli:migrate", "Bring the database to this version."),
     "ledger": ("gridwing.admin_cli:ledger", "Verify the ledger's hash chain."),
+    "evidence": ("gridwing.evidence_cli:evidence", "Sealed originals: make a key, open one."),
     "device": ("gridwing.device_cli:device", "Registered devices and their broker accounts."),
     "dead-letter": ("gridwing.dead_letter_cli:dead_letter", "Messages that were refused."),
     "track": ("gridwing.track_cli:track", "Past flights: show, search an area, import files."),
@@ -41,6 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "asyncapi": ("gridwing.asyncapi_cli:asyncapi", "What is said on the broker, as AsyncAPI 3.0."),
     "bench": ("gridwing.bench_cli:bench", "What ours does beside a peer or a bound."),
     "chaos": ("gridwing.chaos_cli:chaos", "Kill ingest and its servers, and count."),
+    "soak": ("gridwing.soak_cli:soak", "Broken streams for an hour at speed, and count."),
     "doctor": ("gridwing.doctor_cli:doctor", "What is missing, and how to get it."),
 }
 

@@ -1,12 +1,15 @@
-"""Pictures that no ledger row names: left by a crash or an upload nobody handed in."""
+"""Pictures that no ledger row names, left by a crash or an upload nobody handed in, go; so do
+sealed originals whose days are over."""
 
 import asyncio
+from pathlib import Path
 
 import structlog
 
 from runtime.clock import Clock
 from runtime.database import Pool, going_on
 from runtime.evidence import EvidenceStore
+from runtime.sealing import forget_sealed
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +34,13 @@ async def sweep_once(pool: Pool, evidence: EvidenceStore, now_s: float) -> int:
     return await asyncio.to_thread(evidence.sweep, named, now_s, ORPHAN_AGE_S)
 
 
-async def sweep(pool: Pool, evidence: EvidenceStore, clock: Clock) -> None:
+async def sweep(pool: Pool, evidence: EvidenceStore, clock: Clock, sealed: Path) -> None:
     """Sweep every SWEEP_EVERY_S of wall time until cancelled."""
     while going_on():
         removed = await sweep_once(pool, evidence, clock.wall_s())
         if removed:
             log.info("orphaned pictures removed", count=removed)
+        days = await asyncio.to_thread(forget_sealed, sealed, clock.now().date())
+        if days:
+            log.info("sealed originals gone", days=days)
         await asyncio.sleep(SWEEP_EVERY_S)

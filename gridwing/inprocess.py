@@ -97,7 +97,7 @@ class Town:
         ):
             ingest = Ingest(intake, self.bus, self.ledger, self.ingested, self.district, self.clock)
             tasks.create_task(run_ingest(ingest))
-            tasks.create_task(hear_frames(self.bus, self.inbox, _refused))
+            tasks.create_task(hear_frames(self.bus, self.inbox, _refused, self.clock))
             tasks.create_task(run_watch(self.watch, self.inbox, _refused))
             tasks.create_task(
                 run_patrol(

@@ -35,6 +35,7 @@ from runtime.intake import MqttIntake
 from runtime.ledger import PostgresLedger, sequence
 from runtime.metrics import FRAMES, REGISTRY
 from runtime.registry import load
+from runtime.sealing import SealedStore
 from runtime.settings import Settings, required
 from runtime.topics import INTAKE_FILTERS
 from services.alerts.api import router as alerts_router
@@ -105,6 +106,16 @@ def broker_url(settings: Settings) -> str:
     return required(settings.mqtt_url, "MQTT_URL")
 
 
+def sealed_folder(settings: Settings) -> Path:
+    return settings.data_dir / "sealed"
+
+
+def sealed_store(settings: Settings) -> SealedStore | None:
+    """Return where originals go, or None where no key is set."""
+    key = settings.seal_key
+    return SealedStore(sealed_folder(settings), key) if key else None
+
+
 def share_of(slot: str) -> str | None:
     """Return the name under which a slot shares the stream; ALONE reads all of it.
 
@@ -162,11 +173,6 @@ async def retire(settings: Settings, slot: str) -> int:
 async def watch(settings: Settings) -> None:
     """Every camera and every drone's frames, judged by one detector."""
     inbox, pace = FrameInbox(), Pace()
-
-    def refuse(source: str, reason: str) -> None:
-        FRAMES.labels("refused").inc()
-        log.info("frame refused", source=source, reason=reason)
-
     with ThreadPoolExecutor(1, "pixels") as executor:
         async with (
             ground(settings, settings.database_url) as on,
@@ -180,6 +186,7 @@ async def watch(settings: Settings) -> None:
             watching = make_watch(
                 on.district, eyes, on.ledger, evidence, on.clock, policy, pace, relief
             )
+            watching.sealed = sealed_store(settings)
             recorder = CameraRecorder(settings.data_dir / "recordings", on.district)
             recorder.recover()
 
@@ -188,7 +195,7 @@ async def watch(settings: Settings) -> None:
 
             watching.record = record
             devices = Devices.of(on.district)
-            flown = flown_streams(on.district.drones, inbox, on.clock, refuse)
+            flown = flown_streams(on.district.drones, inbox, on.clock, _refuse)
             known = {c.sn for c in on.district.cameras} | {d.sn for d in on.district.drones}
             leases = FrameLeases(on.pool, f"watch-{settings.slot}", known)
             await leases.begin()
@@ -211,7 +218,9 @@ async def watch(settings: Settings) -> None:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(hold())
                         tasks.create_task(
-                            hear_frames(bus, inbox, refuse, lambda sn: sn in known - leases.held)
+                            hear_frames(
+                                bus, inbox, _refuse, on.clock, lambda sn: sn in known - leases.held
+                            )
                         )
                         tasks.create_task(hear_states(bus, flown, devices, on.clock))
                         tasks.create_task(
@@ -221,12 +230,17 @@ async def watch(settings: Settings) -> None:
                                 lambda sn: flown.get(sn, inbox),
                                 pace,
                                 on.clock,
-                                refuse,
+                                _refuse,
                             )
                         )
-                        tasks.create_task(run_watch(watching, inbox, refuse, pulled))
+                        tasks.create_task(run_watch(watching, inbox, _refuse, pulled))
                 finally:
                     await asyncio.shield(leases.end())
+
+
+def _refuse(source: str, reason: str) -> None:
+    FRAMES.labels("refused").inc()
+    log.info("frame refused", source=source, reason=reason)
 
 
 def _relief(settings: Settings, district: District) -> Relief | None:
@@ -309,7 +323,10 @@ async def web(settings: Settings) -> None:
                 patrol_router(flights, current_principal, on.clock, lambda: on.district),
                 sky_router(sky_desk, current_principal),
                 watch_router(
-                    WatchSettings(on.ledger, on.pool, on.district, on.clock), current_principal
+                    WatchSettings(
+                        on.ledger, on.pool, on.district, on.clock, bool(settings.seal_key)
+                    ),
+                    current_principal,
                 ),
                 reference_router(
                     References(on.ledger, on.pool, on.district, on.clock), current_principal
@@ -323,7 +340,7 @@ async def web(settings: Settings) -> None:
             create_app(deps),
             settings.http_host,
             settings.http_port,
-            (deps.stream.run(), sweep(on.pool, deps.evidence, on.clock)),
+            (deps.stream.run(), sweep(on.pool, deps.evidence, on.clock, sealed_folder(settings))),
         )
 
 

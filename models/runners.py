@@ -45,6 +45,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.enable_mem_pattern = False  # it remembers one for each size of input
         # Its exceptions share no type but Exception.
         state = onnxruntime.capi.onnxruntime_pybind11_state
         refusals = (
@@ -63,9 +64,13 @@ class OnnxRuntime:
         self._input: str = inputs[0].name
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.input_shape: Shape = tuple(d if isinstance(d, int) else None for d in inputs[0].shape)
+        self._how = onnxruntime.RunOptions()
+        if None in self.input_shape[1:]:
+            # What one size of picture needed is of no use to the next, and would be kept for ever.
+            self._how.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def run(self, blob: Floats) -> list[Floats]:
-        outputs = self._session.run(None, {self._input: blob})
+        outputs = self._session.run(None, {self._input: blob}, self._how)
         return [np.asarray(a, np.float32) for a in outputs]
 
 

@@ -49,7 +49,7 @@ class EvidenceStore:
         if self._used_bytes + len(content) > self.quota_bytes:
             raise EvidenceFull(f"{self.folder} holds {self._used_bytes} bytes of evidence")
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_durably(path, content)
+        write_durably(path, content)
         self._used_bytes += len(content)
         return sha256
 
@@ -83,7 +83,8 @@ class InlineEvidenceStore(EvidenceStore):
         return self.put_now(content)
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file that is whole on disk, name and all, or not there."""
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     with os.fdopen(handle, "wb") as file:
         file.write(content)

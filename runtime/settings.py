@@ -1,5 +1,6 @@
 """Everything a part is told from outside, read once. docs/settings.md describes each variable."""
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Settings:
     status_port: int
     slot: str
     telemetry_days: int
+    seal_key: str
     models_dir: Path
     vision_backend: str
     still_look_s: float
@@ -62,6 +64,7 @@ class Settings:
             still_look_s=_number(env, "GRIDWING_STILL_LOOK_S", 10.0, 1.0, 300.0),
             ultralytics_python=env.get("GRIDWING_ULTRALYTICS_PYTHON", sys.executable),
             telemetry_days=int(_number(env, "GRIDWING_TELEMETRY_DAYS", 180, 2, 3650)),
+            seal_key=_key(env, "GRIDWING_SEAL_KEY"),
             log_format=_choice(env, "GRIDWING_LOG", "text", ("text", "json")),
             terrain=Path(env["GRIDWING_TERRAIN"]) if env.get("GRIDWING_TERRAIN") else None,
             terrain_geoid_m=_number(env, "GRIDWING_TERRAIN_GEOID_M", 0, -120, 120),
@@ -103,6 +106,13 @@ def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str,
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     return value
+
+
+def _key(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "").lower()
+    if text and not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"{name} must be 64 hexadecimal digits, a public key")
+    return text
 
 
 def _instant(env: Mapping[str, str], name: str) -> datetime | None:

@@ -30,6 +30,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "responder.read": DESK,
     "evidence.read": EVERYBODY,
     "evidence.write": EVERYBODY - {Role.AUDITOR},
+    "original.read": frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     "mission.read": WATCHERS,
     "mission.command": DESK,
     "sky.read": WATCHERS,

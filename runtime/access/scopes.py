@@ -1,6 +1,7 @@
 """Whose a ledger entry or a picture is, folded from the ledger itself."""
 
-from domain.events import DispatchOffered, EvidenceViewed, IncidentReported, PersonalDataErased
+from domain.events import DispatchOffered, IncidentReported, PersonalDataErased
+from domain.evidence import EvidenceUnsealed, EvidenceViewed
 from runtime.access.principal import Principal
 from runtime.access.rules import Scope, allow
 from runtime.ledger import Entry
@@ -31,7 +32,7 @@ class Scopes:
 
     def may_read(self, principal: Principal, entry: Entry) -> bool:
         """Tell whether the principal may read a ledger entry."""
-        if isinstance(entry.event, EvidenceViewed | PersonalDataErased):
+        if isinstance(entry.event, EvidenceUnsealed | EvidenceViewed | PersonalDataErased):
             return allow(principal, "audit.read")
         kind, _, name = entry.stream.partition("/")
         scope = self._incidents.get(name, NOBODY) if kind == "incident" else NOBODY

@@ -7,6 +7,7 @@ that can be programmed sends its pose with the picture, so no clock has to be tr
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 
 from domain.codec import from_plain
 from domain.observation import Frame, FramePose
@@ -39,10 +40,18 @@ def decode_frame(topic: str, payload: bytes) -> Frame:
     if not jpeg.startswith(JPEG_START):
         raise ValueError("frame message carries no JPEG after its header")
     try:
-        plain = json.loads(payload[4 : 4 + size])
+        plain = json.loads(payload[4 : 4 + size], parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"frame header is not JSON: {error}") from error
     header = from_plain(FrameHeader, plain)
     if topic.rsplit("/", 1)[-1] != header.device_sn:
         raise ValueError(f"frame header names {header.device_sn}, its topic is {topic}")
     return Frame(header.device_sn, header.at, jpeg, header.pose, header.flight_id)
+
+
+def _finite(text: str) -> float:
+    """JSON knows no NaN and no infinity (RFC 8259, 6); a pose that has one says nothing."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text[:20]} is no number")
+    return value

@@ -30,6 +30,8 @@ BACKOFF_FIRST_S = 1.0
 BACKOFF_LAST_S = 30.0
 RTSP_TIMEOUT_MS = 5000
 FLOWN_LIMIT = 16
+AHEAD_LIMIT_S, AHEAD_LIMIT_WALL_S = 60.0, 5.0
+BEHIND_LIMIT_S, BEHIND_LIMIT_WALL_S = 600.0, 30.0
 HELD_LOOK_S = 0.5
 RTSP_UDP = "rtsp+udp://"
 FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
@@ -71,6 +73,10 @@ class FrameInbox:
         waiting.append(frame)
         self._ready.set()
 
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
     async def take(self) -> Frame:
         """Return the oldest frame of the device whose turn it is."""
         while not self._waiting:
@@ -89,21 +95,36 @@ async def hear_frames(
     bus: Bus,
     inbox: FrameInbox,
     refuse: Callable[[str, str], None],
+    clock: Clock,
     passed_over: Callable[[str], bool] = lambda _: False,
 ) -> None:
     """Take frame messages off the bus at QoS 0; a bad one is told to `refuse(topic, reason)`.
 
     Those of a device that is `passed_over`, since another process has its lease, are not decoded.
+    Votes and dwell count on a frame's own time, so one whose time cannot be is refused.
     """
     async with bus.subscribe([FRAME_FILTER], qos=0) as messages:
         async for message in messages:
             if passed_over(message.topic.rpartition("/")[2]):
                 continue
             try:
-                inbox.put(decode_frame(message.topic, message.payload))
+                frame = decode_frame(message.topic, message.payload)
+                if (wrong := _wrong_time(frame, clock)) is not None:
+                    raise ValueError(wrong)
+                inbox.put(frame)
             except ValueError as error:
                 inbox.refused += 1
                 refuse(message.topic, str(error))
+
+
+def _wrong_time(frame: Frame, clock: Clock) -> str | None:
+    """Return why a frame's time is not believed, or None."""
+    ahead_s = (frame.at - clock.now()).total_seconds()
+    if ahead_s > max(AHEAD_LIMIT_S, AHEAD_LIMIT_WALL_S * clock.rate):
+        return f"frame's time is {ahead_s:.0f} s ahead: set the device's clock (NTP)"
+    if -ahead_s > max(BEHIND_LIMIT_S, BEHIND_LIMIT_WALL_S * clock.rate):
+        return f"frame's time is {-ahead_s:.0f} s behind: set the device's clock (NTP)"
+    return None
 
 
 class Taking(Protocol):

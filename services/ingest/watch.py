@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import radians, tan
 
 import cv2
@@ -45,10 +45,12 @@ from models.noted import Noted, with_note
 from models.privacy import BlurFailed
 from runtime.clock import Clock
 from runtime.database import going_on
-from runtime.evidence import EvidenceStore
+from runtime.evidence import EvidenceFull, EvidenceStore
 from runtime.ledger import Entry, Ledger, VersionConflict
 from runtime.metrics import CROPS, FRAMES, LOOKS
+from runtime.sealing import SealedStore
 from services.ingest.change_watch import ChangeWatch
+from services.ingest.frame_picture import wrong_with
 from services.ingest.sight.ballot import Active, Ballot, BallotPolicy
 from services.ingest.sight.calibrated import Calibrated, calibrated
 from services.ingest.sight.camera_health import (
@@ -61,7 +63,7 @@ from services.ingest.sight.camera_health import (
 from services.ingest.sight.changes import ReferencePolicy
 from services.ingest.sight.device_eye import Asked, DeviceEye, EyePolicy, Seen, Unseen
 from services.ingest.sight.looks import Covered, LookPolicy, OpenLook, cover, looked, verdict
-from services.ingest.sight.rules import changed
+from services.ingest.sight.rules import changed, sealing
 from services.ingest.sight.scene import Scene, camera_pose
 from services.ingest.sight.votes import Candidate
 from services.ingest.sources import FrameInbox, Pace
@@ -134,6 +136,7 @@ class Watch:
     policy: WatchPolicy
     pace: Pace
     record: Callable[[Frame, Image, Sequence[Detection]], None] = _unrecorded
+    sealed: SealedStore | None = None
     ballot: Ballot = field(init=False)
     changes: ChangeWatch = field(init=False)
     looks: dict[str, OpenLook] = field(default_factory=dict)
@@ -228,6 +231,8 @@ class Watch:
         pose = frame.pose if camera is None else camera_pose(camera, frame.at)
         if pose is None:
             return "no pose in the frame and no camera of that name registered"
+        if (wrong := wrong_with(frame.jpeg)) is not None:
+            return wrong
         eye, asked, detector = self._eye(frame.device_sn), self._asked(frame), self.eyes.detector
         seen = await self.eyes.run(
             lambda: eye.see(frame, pose, asked, detector, self.clock.wall_s)
@@ -308,6 +313,8 @@ class Watch:
         near = self.scene.cells.near(best.position, best.ellipse.semi_major_m)
         own = self.scene.cells.at(best.position)
         newest = next(s.sighting for s in reversed(hits) if s.sighting is not None)
+        evidence = await self._keep(seen, newest.boxes)
+        await self._seal(seen, candidate.rule, evidence)
         hazard = Hazard(
             hazard_id=hazard_id,
             kind=candidate.kind,
@@ -321,7 +328,7 @@ class Watch:
             frames=len(candidate.looks),
             cell_code=own,
             other_cell_codes=tuple(c for c in near if c != own),
-            evidence=(*await self._keep(seen, newest.boxes), *beside),
+            evidence=(*evidence, *beside),
             frame_completed_wall_s=seen.completed_wall_s,
         )
         x_m, y_m = self._local(hazard)
@@ -448,6 +455,29 @@ class Watch:
         assert isinstance(jpeg, bytes)
         return (await self.evidence.put(jpeg),)
 
+    def refuse_unsealable(self) -> None:
+        """Raise ValueError where a rule asks for sealed originals and there is no key for them."""
+        asking = sealing(self.rules)
+        if asking and self.sealed is None:
+            raise ValueError(
+                f"{asking[0]}.sealed_days asks for sealed originals: set GRIDWING_SEAL_KEY "
+                "(`gridwing evidence new-key`), or take the field out of the rule"
+            )
+
+    async def _seal(self, seen: Seen, code: str, evidence: Sequence[str]) -> None:
+        """Keep the original beside its blurred picture where the rule asks for it."""
+        days = max((rule.sealed_days for rule in self.rules if rule.code == code), default=0)
+        if not days or not evidence:
+            return
+        if self.sealed is None:
+            log.error("original not kept: no GRIDWING_SEAL_KEY", rule=code)
+            return
+        last_day = (self.clock.now() + timedelta(days=days)).date()
+        try:
+            await self.sealed.put(seen.frame.jpeg, evidence[0], last_day)
+        except EvidenceFull as full:
+            log.error("original not kept", rule=code, why=str(full))
+
     def _picture(self, seen: Seen, boxes: Sequence[Detection]) -> bytes:
         kept, _ = self.eyes.blur(seen.image.copy())
         quality = [cv2.IMWRITE_JPEG_QUALITY, EVIDENCE_QUALITY]
@@ -488,6 +518,7 @@ async def run(
     `cameras` says which this process reads: of them, silence is told.
     """
     await watch.catch_up()
+    watch.refuse_unsealable()
 
     async def tend() -> None:
         while going_on():

@@ -55,6 +55,7 @@ class RuleBody(BaseModel):
     drone: VoteBody | None = None
     cameras: list[str] = Field([], max_length=500)
     enabled: bool = True
+    sealed_days: int = 0
 
 
 class PointBody(BaseModel):

@@ -48,8 +48,12 @@ class RuleNow:
 class WatchSettings:
     """Reads and writes; who may do so is asked before."""
 
-    def __init__(self, ledger: Ledger, pool: Pool, district: District, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, pool: Pool, district: District, clock: Clock, sealed: bool = False
+    ) -> None:
+        """`sealed` says whether originals can be sealed here, since a key is set."""
         self._ledger, self._pool, self._district, self._clock = ledger, pool, district, clock
+        self._sealed = sealed
 
     async def rules(self) -> tuple[RuleNow, ...]:
         """Return every rule as it holds now."""
@@ -78,6 +82,8 @@ class WatchSettings:
         unknown = [sn for sn in rule.cameras if sn not in known]
         if unknown:
             raise BadSetting(f"{code}.cameras names {unknown[0]}, which is no camera here")
+        if rule.sealed_days and not self._sealed:
+            raise BadSetting(f"{code}.sealed_days needs a key: set GRIDWING_SEAL_KEY first")
         held = await self.rules()
         if code not in {now.rule.code for now in held} and len(held) >= RULES_LIMIT:
             raise BadSetting(f"{RULES_LIMIT} rules are the limit: drop one first")

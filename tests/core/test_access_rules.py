@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.events import DispatchOffered, EvidenceViewed, IncidentReported
+from domain.events import DispatchOffered, IncidentReported
+from domain.evidence import EvidenceViewed
 from domain.hazard import HazardKind, Severity
 from domain.place import Position
 from domain.responder import Dispatch, DispatchState, Force

@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[type[StrEnum], ...]] = {
     "phase": (FlightPhase,),
     "why": (VerifiedBy, LookOutcome),
 }
-ON_A_TIMELINE = ("hazard.", "incident.", "dispatch.", "look.concluded", "evidence.viewed")
+ON_A_TIMELINE = ("hazard.", "incident.", "dispatch.", "look.concluded", "evidence.")
 
 
 def labels(language: str, group: str) -> set[str]:

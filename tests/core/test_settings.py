@@ -47,6 +47,7 @@ def test_a_simulated_system_has_its_own_clock() -> None:
         ("GRIDWING_LOG", "loud"),
         ("GRIDWING_SIMULATION", "yes"),
         ("GRIDWING_TERRAIN_GEOID_M", "high"),
+        ("GRIDWING_SEAL_KEY", "secret"),
     ],
 )
 def test_what_does_not_fit_is_named(name: str, value: str) -> None:

@@ -45,6 +45,8 @@ def test_a_rule_may_be_for_some_cameras_and_for_no_drone() -> None:
         ({"radius_m": 0.0}, "radius_m must lie"),
         ({"together": 0}, "together must lie"),
         ({"least_score": 1.5}, "least_score must lie"),
+        ({"sealed_days": -1}, "sealed_days must lie"),
+        ({"sealed_days": 366}, "sealed_days must lie"),
         ({"camera": {"hits": 0}}, "camera must have hits"),
         ({"camera": {"dwell_s": -1.0}}, "camera must have hits"),
         ({"surely": True}, "surely needs"),

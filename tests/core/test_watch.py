@@ -22,11 +22,12 @@ from models.noted import Noted, noted_in
 from runtime.clock import wall_clock
 from runtime.evidence import EvidenceStore
 from runtime.ledger_memory import MemoryLedger
+from runtime.sealing import SealedStore, new_key, unseal
 from services.ingest.sight.device_eye import EyePolicy
 from services.ingest.sight.gate import GatePolicy
 from services.ingest.sight.sightings import SightingPolicy
-from services.ingest.sources import Pace
-from services.ingest.watch import Eyes, Watch, WatchPolicy, make_watch
+from services.ingest.sources import FrameInbox, Pace
+from services.ingest.watch import Eyes, Watch, WatchPolicy, make_watch, run
 from tests.core.patrol_scene import EPOCH, ORIGIN, district
 
 CAMERA = Camera("CAM1", "桥头", ORIGIN, 8.0, 40.0, -20.0, 75.0, 640, 360, "http://127.0.0.1/c")
@@ -247,7 +248,7 @@ async def test_frames_that_may_be_anything_harm_no_camera(tmp_path: Path) -> Non
     watch, ledger = watching(tmp_path)
     frames = [
         (claiming(30_000, 30_000), False), (b"\xff\xd8\xff", False), (GOOD[:60], False),
-        (jpeg_of((1, 1, 3)), True), (jpeg_of((360, 640)), True), (jpeg_of((9, 4000, 3)), True),
+        (jpeg_of((1, 1, 3)), False), (jpeg_of((360, 640)), True), (jpeg_of((9, 4000, 3)), False),
         (jpeg_of((480, 640, 3)), True), (GOOD, True), (jpeg_of((2160, 3840, 3)), True),
     ]  # fmt: skip
     seconds = [0.0, 0.1, 0.2, 30.0, -3600.0, -3599.9, 86400.0, 0.3]
@@ -261,3 +262,27 @@ async def test_frames_that_may_be_anything_harm_no_camera(tmp_path: Path) -> Non
     for i in range(4):
         await watch.see(Frame("CAM1", start + timedelta(seconds=i), GOOD, None))
     assert len(await ledger.read(0, 100)) > before
+
+
+SEALING = SightRule("fire", HazardKind.FIRE, ("fire",), camera=VoteRule(hits=3), sealed_days=30)
+
+
+async def test_an_original_is_sealed_only_where_the_rule_says_so(tmp_path: Path) -> None:
+    private, public = new_key()
+    watch, ledger = watching(tmp_path / "evidence")
+    watch.sealed = SealedStore(tmp_path / "sealed", public)
+    await raised(watch, ledger, EPOCH)
+    assert not (tmp_path / "sealed").exists()
+    await tell(ledger, "sight-rule/fire", SightRuleChanged("fire", SEALING))
+    *_, event = await raised(watch, ledger, EPOCH + timedelta(hours=2))
+    last = (watch.clock.now() + timedelta(days=30)).date()
+    (kept,) = (tmp_path / "sealed").glob("*/*")
+    assert kept == tmp_path / "sealed" / last.isoformat() / f"{event.hazard.evidence[0]}.sealed"
+    assert unseal(kept.read_bytes(), private) == GOOD
+
+
+async def test_watch_does_not_start_where_a_rule_asks_and_there_is_no_key(tmp_path: Path) -> None:
+    watch, ledger = watching(tmp_path)
+    await tell(ledger, "sight-rule/fire", SightRuleChanged("fire", SEALING))
+    with pytest.raises(ValueError, match=r"fire\.sealed_days .* GRIDWING_SEAL_KEY"):
+        await run(watch, FrameInbox(), lambda source, reason: None)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from domain.events import DispatchHandedBack, EvidenceViewed
+from domain.events import DispatchHandedBack
+from domain.evidence import EvidenceViewed
 from gridwing.cluster import DatabaseUrls
 from gridwing.evidence_sweep import ORPHAN_AGE_S, sweep_once
 from gridwing.pictures import PIXELS_LIMIT, BadPicture, Pixels, fit_to_keep

@@ -16,7 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 
-from domain.events import Event, EvidenceViewed, IncidentFiled, IncidentReported
+from domain.events import Event, IncidentFiled, IncidentReported
+from domain.evidence import EvidenceViewed
 from domain.hazard import Detection, HazardKind, Severity
 from domain.place import Position
 from gridwing.app import Deps, create_app

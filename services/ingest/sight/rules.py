@@ -19,6 +19,7 @@ HITS_LIMIT = 40
 DWELL_LIMIT_S = 3600.0
 CHANGE_DWELL_LIMIT_S = 30 * 86400.0
 M2_LIMIT = 1_000_000.0
+SEALED_LIMIT_DAYS = 365
 
 
 @cache
@@ -73,6 +74,11 @@ def _bounds(rule: SightRule) -> tuple[tuple[str, bool, str], ...]:
         ("least_m2", rule.of_change or not areas, f"is of rules with labels = [{CHANGE!r}]"),
         ("least_m2", 0.0 <= rule.least_m2 <= M2_LIMIT, f"must lie in 0..{M2_LIMIT:g}"),
         ("most_m2", most_m2 is None or rule.least_m2 < most_m2 <= M2_LIMIT, "must exceed least_m2"),
+        (
+            "sealed_days",
+            0 <= rule.sealed_days <= SEALED_LIMIT_DAYS,
+            f"must lie in 0..{SEALED_LIMIT_DAYS}",
+        ),
         ("surely", not rule.surely or bool(rule.on), "needs the zones in `on`"),
     )
 
@@ -80,6 +86,11 @@ def _bounds(rule: SightRule) -> tuple[tuple[str, bool, str], ...]:
 def _fair(vote: VoteRule, dwell_limit_s: float) -> bool:
     counted = 1 <= vote.hits <= HITS_LIMIT and isfinite(vote.dwell_s)
     return counted and 0.0 <= vote.share <= 1.0 and 0.0 <= vote.dwell_s <= dwell_limit_s
+
+
+def sealing(rules: Sequence[SightRule]) -> tuple[str, ...]:
+    """Return the codes of rules that ask for sealed originals."""
+    return tuple(rule.code for rule in rules if rule.enabled and rule.sealed_days)
 
 
 def changed(

@@ -69,7 +69,7 @@ export const en: Catalogue = {
     "incident.escalated": "Escalated", "incident.verification_requested": "Verification asked",
     "incident.verified": "Verified gone", "incident.reworked": "Still there: rework", "incident.closed": "Closed",
     "device.alarm_raised": "Device alarm", "device.alarm_cleared": "Device alarm gone",
-    "device.event_noted": "Camera event", "evidence.viewed": "Picture viewed",
+    "device.event_noted": "Camera event", "evidence.viewed": "Picture viewed", "evidence.unsealed": "Original unsealed",
   },
   why: {
     confirmed: "still there", refuted: "gone", unclear: "unclear", flight: "by drone", person: "by a person",

@@ -63,7 +63,7 @@ export const zh = {
     "incident.verification_requested": "请求核查", "incident.verified": "核查通过", "incident.reworked": "核查未通过，返工",
     "incident.closed": "结案", "device.alarm_raised": "设备告警", "device.alarm_cleared": "设备告警解除",
     "device.event_noted": "摄像机事件",
-    "evidence.viewed": "查看图片",
+    "evidence.viewed": "查看图片", "evidence.unsealed": "开启原图",
   },
   why: {
     confirmed: "仍存在", refuted: "已消除", unclear: "看不清",
