@@ -7,6 +7,7 @@ from models.catalogue import THINGS, Card, Catalogue, card
 from models.heads import open_detector
 from models.privacy import FaceBlur, PictureBlur
 from models.runners import ORT
+from runtime.memory import give_back_pictures
 from services.ingest.sight.device_eye import EyePolicy
 from services.ingest.sight.following import FollowPolicy
 from services.ingest.sight.gate import GatePolicy
@@ -24,6 +25,7 @@ def load_eyes(executor: Executor | None, hazards: Card, backend: str = ORT) -> E
 
     Raises WeightsError when they cannot be run on the backend.
     """
+    give_back_pictures()
     return Eyes(open_detector(hazards, backend), load_blur().blur, executor)
 
 

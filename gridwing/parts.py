@@ -110,10 +110,11 @@ def sealed_folder(settings: Settings) -> Path:
     return settings.data_dir / "sealed"
 
 
-def sealed_store(settings: Settings) -> SealedStore | None:
-    """Return where originals go, or None where no key is set."""
+def stores(settings: Settings) -> tuple[EvidenceStore, SealedStore | None]:
+    """Return where pictures go, and where originals do: nowhere when no key is set."""
     key = settings.seal_key
-    return SealedStore(sealed_folder(settings), key) if key else None
+    sealed = SealedStore(sealed_folder(settings), key) if key else None
+    return EvidenceStore(settings.data_dir / "evidence"), sealed
 
 
 def share_of(slot: str) -> str | None:
@@ -178,15 +179,14 @@ async def watch(settings: Settings) -> None:
             ground(settings, settings.database_url) as on,
             MqttBus(broker_url(settings), f"gridwing-watch-{settings.slot}") as bus,
         ):
-            evidence = EvidenceStore(settings.data_dir / "evidence")
+            evidence, sealed = stores(settings)
             hazards = hazard_card(settings.models_dir)
             eyes = await asyncio.to_thread(load_eyes, executor, hazards, settings.vision_backend)
             relief = _relief(settings, on.district)
             policy = watch_policy(hazards, settings.still_look_s)
             watching = make_watch(
-                on.district, eyes, on.ledger, evidence, on.clock, policy, pace, relief
+                on.district, eyes, on.ledger, evidence, on.clock, policy, pace, relief, sealed
             )
-            watching.sealed = sealed_store(settings)
             recorder = CameraRecorder(settings.data_dir / "recordings", on.district)
             recorder.recover()
 

@@ -546,5 +546,7 @@ def make_watch(
     policy: WatchPolicy,
     pace: Pace,
     relief: Relief | None = None,
+    sealed: SealedStore | None = None,
 ) -> Watch:
-    return Watch(Scene.of(district, relief), eyes, ledger, evidence, clock, policy, pace)
+    scene = Scene.of(district, relief)
+    return Watch(scene, eyes, ledger, evidence, clock, policy, pace, sealed=sealed)
