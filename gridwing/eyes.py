@@ -11,6 +11,7 @@ from runtime.memory import give_back_pictures
 from services.ingest.sight.device_eye import EyePolicy
 from services.ingest.sight.following import FollowPolicy
 from services.ingest.sight.gate import GatePolicy
+from services.ingest.sight.looks import LookPolicy
 from services.ingest.sight.sightings import SightingPolicy
 from services.ingest.watch import Eyes, WatchPolicy
 
@@ -38,4 +39,6 @@ def watch_policy(hazards: Card, still_look_s: float = GatePolicy().still_s) -> W
     """Return what watch judges by; a still camera is looked at every `still_look_s`."""
     sighting = SightingPolicy(min_score=hazards.thresholds)
     follow = FollowPolicy.believing(min(hazards.thresholds.values()))
-    return WatchPolicy(EyePolicy(sighting, GatePolicy(still_s=still_look_s), follow))
+    look = LookPolicy(labels=frozenset(hazards.classes))
+    eye = EyePolicy(sighting, GatePolicy(still_s=still_look_s), follow)
+    return WatchPolicy(eye, look=look)

@@ -389,7 +389,7 @@ class Watch:
     def _concluded(self, at: datetime) -> list[tuple[str, Event]]:
         events: list[tuple[str, Event]] = []
         for mission_id, look in list(self.looks.items()):
-            outcome = verdict(look, at, self.policy.look)
+            outcome = verdict(look, at, self.policy.look, self.rules)
             if outcome is None:
                 continue
             del self.looks[mission_id]

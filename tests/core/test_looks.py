@@ -20,6 +20,7 @@ from services.ingest.sight.looks import (
     looked,
     verdict,
 )
+from services.ingest.sight.rules import load_rules
 from services.ingest.sight.sightings import Sighting
 
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -68,7 +69,7 @@ def after_frames(hits: int, misses: int) -> OpenLook:
 )
 def test_verdict(hits: int, misses: int, late: bool, outcome: LookOutcome | None) -> None:
     at = START + timedelta(seconds=200 if late else 10)
-    assert verdict(after_frames(hits, misses), at, POLICY) == outcome
+    assert verdict(after_frames(hits, misses), at, POLICY, load_rules()) == outcome
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,26 @@ def test_what_is_too_small_to_be_seen_is_not_gone(
     look = a_look(kind)
     for _ in range(POLICY.frames):
         look, _best = looked(look, [], px_m)
-    assert verdict(look, START + timedelta(seconds=10), POLICY) is outcome
+    assert verdict(look, START + timedelta(seconds=10), POLICY, load_rules()) is outcome
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "outcome"),
+    [
+        (HazardKind.ILLEGAL_STRUCTURE, {"fire", "vehicle"}, LookOutcome.UNCLEAR),
+        (HazardKind.ILLEGAL_STRUCTURE, {"fire", "illegal_structure"}, LookOutcome.REFUTED),
+        (HazardKind.BLOCKED_FIRE_LANE, {"fire", "vehicle"}, LookOutcome.REFUTED),
+        (HazardKind.LAND_CHANGE, {"fire", "vehicle"}, LookOutcome.UNCLEAR),
+    ],
+)
+def test_what_the_network_has_no_class_for_is_not_gone(
+    kind: HazardKind, labels: set[str], outcome: LookOutcome
+) -> None:
+    look = a_look(kind)
+    for _ in range(POLICY.frames):
+        look, _best = looked(look, [], FINE)
+    policy = LookPolicy(frames=5, labels=frozenset(labels))
+    assert verdict(look, START + timedelta(seconds=10), policy, load_rules()) is outcome
 
 
 def test_smoke_where_fire_was_is_not_gone() -> None:

@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from domain.events import LookStarted
 from domain.hazard import HazardKind
 from domain.mission import LookOutcome
+from domain.sight import CHANGE, SightRule
 from services.ingest.sight.sightings import Sighting
 
 Floats = NDArray[np.float64]
@@ -29,12 +30,20 @@ SMALL_M = {HazardKind.CROWD: 0.5}
 class LookPolicy:
     """A look wants `frames` frames; it is confirmed from `positive_share` of them on, refuted at
     `negative_share` or less, unclear between the two or when too few frames came in time. Nothing
-    is refuted that would have been less than `least_px` wide in the finest frame."""
+    is refuted that would have been less than `least_px` wide in the finest frame, nor what no rule
+    finds by a class among the network's `labels` (None: every class)."""
 
     frames: int = 5
     positive_share: float = 0.5
     negative_share: float = 0.2
     least_px: float = 8.0
+    labels: frozenset[str] | None = None
+
+    def finds(self, kind: HazardKind, rules: Sequence[SightRule]) -> bool:
+        """Say whether a kind would be seen in one picture if it were there: its absence counts."""
+        alike = ALIKE.get(kind, frozenset({kind}))
+        told = {label for r in rules if r.enabled and r.kind in alike for label in r.labels}
+        return bool(told - {CHANGE} if self.labels is None else told & self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,9 @@ def looked(
     return counted, best
 
 
-def verdict(look: OpenLook, at: datetime, policy: LookPolicy) -> LookOutcome | None:
+def verdict(
+    look: OpenLook, at: datetime, policy: LookPolicy, rules: Sequence[SightRule]
+) -> LookOutcome | None:
     """Return the outcome, or None while the look goes on."""
     late = at >= look.started.deadline_at
     if look.frames < policy.frames:
@@ -83,7 +94,8 @@ def verdict(look: OpenLook, at: datetime, policy: LookPolicy) -> LookOutcome | N
     if share <= policy.negative_share:
         small_m = SMALL_M.get(look.started.kind)
         coarse = small_m is not None and small_m * look.finest_px_m < policy.least_px
-        return LookOutcome.UNCLEAR if coarse else LookOutcome.REFUTED
+        blind = coarse or not policy.finds(look.started.kind, rules)
+        return LookOutcome.UNCLEAR if blind else LookOutcome.REFUTED
     return LookOutcome.UNCLEAR if late or look.frames >= 2 * policy.frames else None
 
 
