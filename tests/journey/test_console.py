@@ -148,11 +148,12 @@ def test_a_flight_is_paused_and_told_to_go_on_each_in_two_steps(
 ) -> None:
     page = browser.new_page(viewport={"width": 1366, "height": 768}, locale="zh-CN")
     sign_in(page, console, "dispatcher")
-    pause = page.locator(".fleet").get_by_role("button", name="暂停").first
-    expect(pause).to_be_visible(timeout=INCIDENT_MS)
-    sn = page.locator(".fleet li").filter(has=pause).first.get_attribute("data-drone")
+    pausable = page.get_by_role("button", name="暂停")
+    flying = page.locator(".fleet li").filter(has=pausable).first
+    expect(flying).to_be_visible(timeout=INCIDENT_MS)
+    sn = flying.get_attribute("data-drone")
     drone, dialog = page.locator(f"[data-drone='{sn}']"), page.get_by_role("dialog")
-    pause.click()
+    drone.get_by_role("button", name="暂停").click()
     expect(dialog).to_contain_text("原地悬停")
     dialog.get_by_role("button", name="取消", exact=True).click()
     drone.get_by_role("button", name="暂停").click()

@@ -113,7 +113,7 @@ def test_a_theme_is_flown_at_its_height_with_its_camera_and_its_cells_are_seen(
     assert mission.theme is not None
     assert (mission.purpose, mission.reason) == (MissionPurpose.PATROL, "theme_due")
     assert (mission.theme.code, mission.theme.name) == ("building_change", "存量农房/违建")
-    assert mission.theme.kinds == (HazardKind.ILLEGAL_STRUCTURE,)
+    assert mission.theme.kinds == (HazardKind.ILLEGAL_STRUCTURE, HazardKind.LAND_CHANGE)
     assert mission.cell_codes == (scene.cell_code,)
     assert {w.height_rel_m for w in mission.wayline.waypoints} == {105.0}
     assert path_feature(mission)["properties"]["theme"]["name"] == "存量农房/违建"

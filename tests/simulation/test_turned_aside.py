@@ -144,8 +144,10 @@ def test_the_patrol_is_turned_aside_from_turn_to_turn_looks_and_goes_on(flown: F
     assert aside.released_cells == ()
     own = [e for e in events if getattr(e, "mission_id", None) == look.mission_id]
     steps = [e.step for e in own if isinstance(e, MissionStepIntended)]
-    points = len(look.turns) + 1 + len(look.turns_back)
-    assert steps == ["grab_authority", *["fly_to_point"] * points]
+    there, back = len(look.turns) + 1, len(look.turns_back)
+    camera = ["grab_payload", "look_at", "take_photo"]
+    fly = "fly_to_point"
+    assert steps == ["grab_authority", *[fly] * there, *camera, *[fly] * back]
     kinds = [type(e) for e in own if isinstance(e, LookStarted | LookConcluded | MissionEnded)]
     assert kinds == [LookStarted, LookConcluded, MissionEnded]
     ended = next(e for e in own if isinstance(e, MissionEnded))
