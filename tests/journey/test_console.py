@@ -141,25 +141,3 @@ def test_a_ground_stop_is_shown_confirmed_and_lifted(console: str, browser: Brow
     expect(stands).to_have_count(0)
     # It reaches who watches by the stream, without a reload.
     expect(watching.get_by_role("button", name="停飞")).to_be_visible()
-
-
-def test_a_flight_is_paused_and_told_to_go_on_each_in_two_steps(
-    console: str, browser: Browser
-) -> None:
-    page = browser.new_page(viewport={"width": 1366, "height": 768}, locale="zh-CN")
-    sign_in(page, console, "dispatcher")
-    pausable = page.get_by_role("button", name="暂停")
-    flying = page.locator(".fleet li").filter(has=pausable).first
-    expect(flying).to_be_visible(timeout=INCIDENT_MS)
-    sn = flying.get_attribute("data-drone")
-    drone, dialog = page.locator(f"[data-drone='{sn}']"), page.get_by_role("dialog")
-    drone.get_by_role("button", name="暂停").click()
-    expect(dialog).to_contain_text("原地悬停")
-    dialog.get_by_role("button", name="取消", exact=True).click()
-    drone.get_by_role("button", name="暂停").click()
-    dialog.get_by_role("button", name="确认暂停").click()
-    go_on = drone.get_by_role("button", name="继续")
-    expect(go_on).to_be_visible(timeout=30_000)
-    go_on.click()
-    dialog.get_by_role("button", name="确认继续").click()
-    expect(go_on).to_have_count(0, timeout=30_000)
